@@ -1,0 +1,104 @@
+"""The one way from a cluster to a Diagnosis: read what the rules need, then decide.
+
+All I/O is the reader's; all decisions are ``kubetriage.diagnosis``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from kubetriage.cluster.reader import ClusterReader, Listing
+from kubetriage.contracts.diagnosis import Diagnosis, Scope, Unreadable
+from kubetriage.diagnosis import diagnose, resources_needed, wanted_logs
+from kubetriage.state.logs import LogKey, LogText
+from kubetriage.state.resources import Resource
+from kubetriage.state.snapshot import Object, Snapshot
+
+Progress = Callable[[str], None]
+
+
+async def read_snapshot(
+    reader: ClusterReader, resources: Iterable[Resource], namespaces: tuple[str, ...] | None
+) -> Snapshot:
+    """Each resource once (once per namespace when several are given), all at the same time."""
+    wanted = list(resources)
+    targets: list[tuple[Resource, str | None]] = []
+    for resource in wanted:
+        if namespaces is None or not resource.namespaced:
+            targets.append((resource, None))
+        else:
+            targets.extend((resource, namespace) for namespace in namespaces)
+    single = namespaces[0] if namespaces is not None and len(namespaces) == 1 else None
+    listings, usage, observed, version, at = await asyncio.gather(
+        asyncio.gather(*(reader.list_objects(resource, namespace) for resource, namespace in targets)),
+        reader.read_usage(single),
+        reader.read_observations(single),
+        reader.server_version(),
+        reader.collected_at(),
+    )
+    objects, unreadable = _merge(targets, listings)
+    return Snapshot(
+        objects=objects,
+        collected_at=at,
+        cluster=reader.name,
+        namespaces=namespaces,
+        unreadable=(*unreadable, *usage.unreadable, *observed.unreadable),
+        usage=usage.usage,
+        alerts=observed.alerts,
+        metrics=observed.metrics,
+        connectivity=observed.connectivity,
+        node_services=observed.node_services,
+        server_version=version,
+    )
+
+
+async def read_logs(
+    reader: ClusterReader, keys: Iterable[LogKey]
+) -> tuple[dict[LogKey, LogText], list[Unreadable]]:
+    """The logs that the rules asked for, and those that could not be read."""
+    wanted = list(keys)
+    answers = await asyncio.gather(*(reader.read_log(key) for key in wanted))
+    texts = {key: answer for key, answer in zip(wanted, answers, strict=True) if isinstance(answer, LogText)}
+    return texts, [answer for answer in answers if isinstance(answer, Unreadable)]
+
+
+async def investigate(
+    reader: ClusterReader,
+    scope: Scope,
+    *,
+    namespaces: tuple[str, ...] | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Diagnose ``scope``.
+
+    ``namespaces`` limits what is read (the caller's rights); a namespace in the scope limits it
+    further. Raises ClusterUnreachableError when there is no cluster to read at all.
+    """
+    say = progress or (lambda _line: None)
+    begin = time.perf_counter()
+    allowed = (scope.namespace,) if scope.namespace else namespaces
+    say("reading objects")
+    snapshot = await read_snapshot(reader, resources_needed(scope), allowed)
+    keys = wanted_logs(snapshot, scope)
+    if keys:
+        say(f"reading {len(keys)} logs")
+        texts, unreadable = await read_logs(reader, keys)
+        snapshot = snapshot.with_logs(texts, unreadable)
+    say(f"checking {snapshot.count()} objects")
+    diagnosis = diagnose(snapshot, scope)
+    return diagnosis.model_copy(update={"duration_seconds": round(time.perf_counter() - begin, 3)})
+
+
+def _merge(
+    targets: list[tuple[Resource, str | None]], listings: Iterable[Listing]
+) -> tuple[dict[str, list[Object]], list[Unreadable]]:
+    """Listings by resource. A resource of which nothing at all could be read has no key."""
+    objects: dict[str, list[Object]] = {}
+    unreadable: list[Unreadable] = []
+    for (resource, _), listing in zip(targets, listings, strict=True):
+        unreadable.extend(listing.unreadable)
+        if listing.items or not listing.unreadable:
+            objects.setdefault(resource.plural, []).extend(listing.items)
+    return objects, unreadable
