@@ -1,0 +1,187 @@
+"""Structured logs: one JSON line per event, field names of the Elastic Common Schema.
+
+Secrets are cut out by name and by shape before a line is rendered; newlines and control characters
+of values are escaped by JSON, so a value never forges a line.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+
+REDACTED = "[redacted]"
+_ECS_VERSION = "8.11"
+_MAXIMUM_DEPTH = 6  # nesting of a logged value; deeper is cut
+_MAXIMUM_TEXT = 8192  # characters of one value
+
+_SECRET_NAME = re.compile(
+    r"passw|secret|token$|api_?key|authorization|cookie|private_?key|credential|^key$|_key$", re.IGNORECASE
+)
+# Shapes of secrets that end up inside messages: bearer and basic headers, JWTs, our API keys, the
+# password of a URL.
+_SECRET_SHAPE = re.compile(
+    r"(?i:(?<=bearer )[\w.~+/=-]{8,}|(?<=basic )[\w+/=]{8,})"
+    r"|eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
+    r"|\bkt_[A-Za-z0-9_-]{16,}"
+    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
+)
+
+
+def redact_text(text: str) -> str:
+    """``text`` with everything that looks like a credential replaced."""
+    return _SECRET_SHAPE.sub(REDACTED, text[:_MAXIMUM_TEXT])
+
+
+def _redact(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    if depth >= _MAXIMUM_DEPTH:
+        return "..."
+    if isinstance(value, Mapping):
+        return {
+            str(name): REDACTED if _SECRET_NAME.search(str(name)) else _redact(item, depth + 1)
+            for name, item in value.items()
+        }
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_redact(item, depth + 1) for item in value]
+    return redact_text(str(value))
+
+
+def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog processor: no field leaves with a secret in it."""
+    for name, value in event.items():
+        event[name] = REDACTED if _SECRET_NAME.search(name) else _redact(value)
+    return event
+
+
+def _to_ecs(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    renamed: dict[str, Any] = {
+        "@timestamp": event.pop("timestamp"),
+        "log.level": event.pop("level", "info"),
+        "message": event.pop("event", ""),
+        "ecs.version": _ECS_VERSION,
+    }
+    exception = event.pop("exception", None)
+    if exception:
+        renamed["error.stack_trace"] = exception
+    renamed.update(event)
+    return renamed
+
+
+def _render(event: Any, **_options: Any) -> str:
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except orjson.JSONEncodeError:  # a lone surrogate in a value
+        return json_module.dumps(event, default=str)
+
+
+def configure_logging(service: str, level: str = "INFO", *, json: bool = True) -> None:
+    """Sends structlog and the standard library's loggers to stdout, one line per event.
+
+    ``service`` becomes ``service.name``; ``level`` is a standard level name; ``json=False`` is for
+    people at a terminal. Uvicorn's access log is silenced: services write their own request line.
+    """
+    add_service = _AddFields({"service.name": service})
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        add_service,
+        redact_event,
+    ]
+    if json:
+        last: list[structlog.typing.Processor] = [
+            _to_ecs,
+            structlog.processors.JSONRenderer(serializer=_render),
+        ]
+    else:
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    logging.getLogger("uvicorn.access").disabled = True
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+class _AddFields:
+    """structlog processor: the same fields on every line."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = dict(fields)
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.update(self._fields)
+        return event
+
+
+def _add_logger_name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record = event.get("_record")
+    if record is not None:
+        event["log.logger"] = record.name
+    return event
+
+
+def log_request(
+    logger: Any,
+    *,
+    method: str,
+    route: str,
+    path: str,
+    status: int,
+    seconds: float,
+    request_id: str,
+    trace_id: str | None = None,
+    user: str | None = None,
+    client: str | None = None,
+    received_bytes: int | None = None,
+    sent_bytes: int | None = None,
+    **more: Any,
+) -> None:
+    """The one line per request. ``route`` is the template; queries and bodies are never logged."""
+    fields: dict[str, Any] = {
+        "event.dataset": "access",
+        "http.request.method": method,
+        "http.route": route,
+        "url.path": path,
+        "http.response.status_code": status,
+        "event.duration": int(seconds * 1e9),  # ECS counts nanoseconds
+        "http.request.id": request_id,
+        "trace.id": trace_id,
+        "user.name": user,
+        "client.ip": client,
+        "http.request.body.bytes": received_bytes,
+        "http.response.body.bytes": sent_bytes,
+        **more,
+    }
+    logger.info(
+        f"{method} {path} {status}", **{name: value for name, value in fields.items() if value is not None}
+    )
