@@ -28,7 +28,7 @@ def find_blockers(pod: Object, node: Object) -> set[Blocker]:
     """Why this node cannot take the pod, as far as labels, taints and cordons tell."""
     found: set[Blocker] = set()
     spec = pod_spec_of(pod)
-    if not has_labels(spec.get("nodeSelector") or {}, labels_of(node)):
+    if not has_labels(spec.get("nodeSelector") or {}, _node_labels(node)):
         found.add(Blocker.SELECTOR)
     if not matches_node_affinity(spec, node):
         found.add(Blocker.AFFINITY)
@@ -72,6 +72,11 @@ def nearest_nodes(pod: Object, nodes: Sequence[Object]) -> list[tuple[Object, se
     return [(node, blockers) for node, blockers in judged if len(blockers) == least]
 
 
+def _node_labels(node: Object) -> Mapping[str, str]:
+    """The kubelet sets the hostname label; captures that drop it must not make it a mismatch."""
+    return {"kubernetes.io/hostname": name_of(node), **labels_of(node)}
+
+
 def _is_reserved(node: Object) -> bool:
     """A control-plane node by name: some installers set no role label but cordon it for good."""
     return spec_of(node).get("unschedulable") is True and name_of(node).startswith(
@@ -84,7 +89,7 @@ def _matches_term(term: Mapping[str, Any], node: Object) -> bool:
     if not expressions and not fields:
         return False  # an empty term matches no node
     named = {"metadata.name": name_of(node)}
-    return matches({"matchExpressions": expressions}, labels_of(node)) and matches(
+    return matches({"matchExpressions": expressions}, _node_labels(node)) and matches(
         {"matchExpressions": fields}, named
     )
 

@@ -25,7 +25,7 @@ _ADDRESS = re.compile(
 )
 _ADDRESS_NAME = re.compile(r"ADDR|HOST|URL|URI|ENDPOINT|SERVICE|SERVER|BROKER", re.IGNORECASE)
 # How alike a host must be to an existing Service to be taken for a slip of the pen.
-ALIKE = 0.72
+ALIKE = 0.8
 
 
 @rule("deployments", "statefulsets", "daemonsets", "services", "pods", "replicasets", "configmaps")
@@ -92,8 +92,13 @@ def _is_namespace(view: ClusterView, host: str) -> bool:
 
 
 def _nearest(services: Iterable[Object], host: str) -> str | None:
-    close = difflib.get_close_matches(host, [name_of(service) for service in services], n=1, cutoff=ALIKE)
-    return close[0] if close else None
+    names = [name_of(service) for service in services]
+    close = difflib.get_close_matches(host, names, n=1, cutoff=ALIKE)
+    if close:
+        return close[0]
+    # "redis-cart-old" for "redis-cart", "payments" for "payments-v2": one is the other with a part more.
+    extended = [name for name in names if f"{name}-" in f"{host}-" or f"{host}-" in f"{name}-"]
+    return max(extended, key=len, default=None)
 
 
 def _wrong(

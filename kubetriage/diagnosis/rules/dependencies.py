@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
@@ -29,6 +30,7 @@ _READS = (
 LATE = 0.8
 # Fewer lines than this in a healthy program's log are noise.
 OFTEN = 3
+RECENT = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ def find_database_faults(view: ClusterView) -> Iterable[Suspect]:
     for entry in complaints:
         by_symptom[entry.hit.symptom].append(entry)
     for entry in by_symptom[Symptom.DB_CREDENTIALS]:
-        yield _credentials(view, entry)
+        # A server notes whom it refuses, its own health checks included: the client has the fault.
+        if find_server(view, entry.hit.family, entry.run.pod) != entry.workload:
+            yield _credentials(view, entry)
     for symptom in (Symptom.DB_CONNECTIONS, Symptom.DB_READ_ONLY):
         yield from _server_faults(view, symptom, by_symptom[symptom])
     for entry in by_symptom[Symptom.DB_UNREACHABLE]:
@@ -91,8 +95,13 @@ def _complaints(view: ClusterView) -> Iterator[_Complaint]:
                 continue
             for hit in cached_hits(log.text):
                 lasting = hit.count >= OFTEN and (hit.position >= LATE or log.samples_only)
+                lasting = lasting and not _is_old(view, hit)
                 if not run.ready or lasting:
                     yield _Complaint(run, workload, hit, previous)
+
+
+def _is_old(view: ClusterView, hit: LogHit) -> bool:
+    return hit.time is not None and view.now - hit.time > RECENT
 
 
 def _credentials(view: ClusterView, entry: _Complaint) -> Suspect:

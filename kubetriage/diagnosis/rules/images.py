@@ -48,6 +48,9 @@ _UNAUTHORIZED = re.compile(
     r"insufficient_scope|no basic auth credentials",
     re.IGNORECASE,
 )
+# A refusal of the token is about credentials; a refused manifest without any challenge is how
+# mirrors and Docker Hub answer for a repository that does not exist.
+_TOKEN_REFUSED = re.compile(r"authorize|token|unauthorized|401|no basic auth", re.IGNORECASE)
 _NOT_FOUND = re.compile(r"not found|manifest unknown|name unknown|repository .* not known|404", re.IGNORECASE)
 _PULL_FAILED = re.compile(r"pull|resolve reference|manifest", re.IGNORECASE)
 
@@ -78,7 +81,12 @@ def _image_suspect(view: ClusterView, pod: Object, status: Mapping[str, Any], re
     pod_ref, workload = ref_of("Pod", pod), view.workload_of(pod)
     message, evidence = _what_was_said(view, pod_ref, status, container, reason)
     missing = list(_missing_pull_secrets(view, pod, pod_ref))
-    cause = _classify(reason, message, has_missing_secret=bool(missing))
+    cause = _classify(
+        reason,
+        message,
+        has_missing_secret=bool(missing),
+        is_public=_is_on_docker_hub(image) and not pod_spec_of(pod).get("imagePullSecrets"),
+    )
     if cause in ("image_pull_unauthorized", "image_pull_secret_missing"):
         evidence += missing
     explanation = {
@@ -130,7 +138,7 @@ _FIX = {
 
 def _fix_command(cause: str, workload: ObjectRef, container: str, image: str) -> str:
     if cause in ("image_pull_unauthorized", "image_pull_secret_missing"):
-        host = image.split("/")[0] if "/" in image else "<registry>"
+        host = image.split("/", maxsplit=1)[0] if "/" in image else "<registry>"
         return quotes.kubectl(
             workload.namespace,
             f"create secret docker-registry <name> --docker-server={host} "
@@ -143,7 +151,14 @@ def _fix_command(cause: str, workload: ObjectRef, container: str, image: str) ->
     return quotes.kubectl(workload.namespace, f"edit {workload.short}")
 
 
-def _classify(reason: str, message: str, *, has_missing_secret: bool) -> str:
+def _is_on_docker_hub(image: str) -> bool:
+    """No registry host: https://distribution.github.io/reference/ (a host has a dot, a colon or is
+    localhost)."""
+    first, slash, _ = image.partition("/")
+    return not slash or not ("." in first or ":" in first or first == "localhost") or first == "docker.io"
+
+
+def _classify(reason: str, message: str, *, has_missing_secret: bool, is_public: bool) -> str:
     if reason == "InvalidImageName":
         return "image_reference_invalid"
     if reason == "ErrImageNeverPull":
@@ -151,6 +166,8 @@ def _classify(reason: str, message: str, *, has_missing_secret: bool) -> str:
     if _UNREACHABLE.search(message):
         return "image_registry_unreachable"
     if _UNAUTHORIZED.search(message):
+        if is_public and not has_missing_secret and not _TOKEN_REFUSED.search(message):
+            return "image_not_found"
         return "image_pull_secret_missing" if has_missing_secret else "image_pull_unauthorized"
     if _NOT_FOUND.search(message):
         return "image_not_found"

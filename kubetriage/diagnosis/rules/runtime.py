@@ -17,13 +17,14 @@ from kubetriage.diagnosis.containers import (
     find_runs,
     is_in_trouble,
     last_hits,
+    runs_of,
     was_killed_by_probe,
 )
 from kubetriage.diagnosis.logs import LogHit, Symptom
 from kubetriage.diagnosis.peers import find_peers
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
-from kubetriage.diagnosis.view import ClusterView
+from kubetriage.diagnosis.view import ClusterView, EventNote
 from kubetriage.state.objects import containers_of, pod_spec_of, ref_of
 from kubetriage.state.quantities import parse_quantity, render_bytes
 from kubetriage.state.snapshot import Object
@@ -301,4 +302,111 @@ def _declared_elsewhere(pod: Object, container: str, spec: Mapping[str, Any]) ->
                 yield str(other.get("name")), port.get("containerPort")
 
 
-RULES = (find_oom_kills, find_crashes, find_port_conflicts)
+@rule(*_READS)
+def find_volume_permission_faults(view: ClusterView) -> Iterable[Suspect]:
+    """A program that ends because it may not read or write below one of its mounts."""
+    for run in find_runs(view):
+        mounts = [str(mount.get("mountPath")) for mount in run.spec.get("volumeMounts") or ()]
+        mounts = [path for path in mounts if not path.startswith("/var/run/secrets/")]
+        if not mounts or run.ready or not is_in_trouble(run, view.now):
+            continue
+        hit = next((hit for hit in last_hits(view, run) if hit.symptom is Symptom.PERMISSION), None)
+        if hit is not None:
+            yield _volume_permission(view, run, hit, mounts)
+
+
+def _volume_permission(view: ClusterView, run: ContainerRun, hit: LogHit, mounts: list[str]) -> Suspect:
+    workload, pod_ref = view.workload_of(run.pod), ref_of("Pod", run.pod)
+    below = next((path for path in mounts if path in hit.line), mounts[0])
+    security = {
+        "pod": pod_spec_of(run.pod).get("securityContext") or {},
+        "container": run.spec.get("securityContext") or {},
+    }
+    return suspect(
+        "volume_permission_denied",
+        workload,
+        title=f"{workload.name} ends because it may not use its volume at {below}",
+        explanation=f"Container {run.name} of {pod_ref.name}: {quotes.shorten(hit.line, 200)}",
+        evidence=[
+            _line(pod_ref, run, hit),
+            quotes.field(pod_ref, f"spec.containers[{run.name}].volumeMounts", ", ".join(mounts)),
+            quotes.field(pod_ref, "spec.securityContext", security),
+        ],
+        remediation=[
+            quotes.look(
+                "See owner and mode of the mount",
+                quotes.kubectl(workload.namespace, f"exec {pod_ref.name} -c {run.name} -- ls -ldn {below}"),
+            ),
+            quotes.change(
+                "Set securityContext.fsGroup (or runAsUser) to the group that owns the volume's files",
+                quotes.kubectl(workload.namespace, f"edit {workload.short}"),
+            ),
+        ],
+        severity=Severity.CRITICAL,
+        confidence=0.92 if below in hit.line else 0.86,
+    )
+
+
+@rule(*_READS)
+def find_sandbox_failures(view: ClusterView) -> Iterable[Suspect]:
+    """Pods whose sandbox cannot be created: too little memory even to start, or no pod network."""
+    for pod in view.live_pods:
+        if any(run.state.get("running") or run.ready for run in runs_of(pod)):
+            continue
+        notes = view.events_of(ref_of("Pod", pod), "FailedCreatePodSandBox")
+        if notes:
+            yield _sandbox(view, pod, notes[-1])
+
+
+def _sandbox(view: ClusterView, pod: Object, note: EventNote) -> Suspect:
+    workload, pod_ref = view.workload_of(pod), ref_of("Pod", pod)
+    node = ObjectRef(kind="Node", name=str(pod_spec_of(pod).get("nodeName")))
+    evidence = [quotes.event(note)]
+    if "OOM-killed" in note.message or "memory limit too low" in note.message:
+        limits = {
+            str(entry.get("name")): ((entry.get("resources") or {}).get("limits") or {}).get("memory")
+            for entry in containers_of(pod)
+        }
+        evidence.append(quotes.field(pod_ref, "spec.containers[*].resources.limits.memory", limits))
+        name = min(limits, key=lambda key: parse_quantity(limits[key]) or float("inf"))
+        return suspect(
+            "oom_killed",
+            workload,
+            title=f"{workload.name} is OOMKilled before it starts",
+            explanation=f"The memory limit of {pod_ref.name} ({limits[name]}) is too low even to start it.",
+            evidence=evidence,
+            remediation=[
+                quotes.change(
+                    f"Raise the limit of {name} from {limits[name]} to what the program needs",
+                    quotes.kubectl(
+                        workload.namespace,
+                        f"set resources {workload.short} -c {name} --limits=memory=<amount>",
+                    ),
+                )
+            ],
+            severity=Severity.CRITICAL,
+            confidence=0.96,
+        )
+    return suspect(
+        "pod_sandbox_failed",
+        workload,
+        title=f"{workload.name} cannot start: the node cannot create its pod sandbox",
+        explanation=f"{pod_ref.name} on {node.name}: {quotes.shorten(note.message, 200)}",
+        evidence=evidence,
+        remediation=[
+            quotes.look("See the node's network plugin and runtime", f"kubectl describe node {node.name}")
+        ],
+        severity=Severity.CRITICAL,
+        confidence=0.8,
+        depth=Depth.EFFECT,
+        blames=(node,),
+    )
+
+
+RULES = (
+    find_oom_kills,
+    find_crashes,
+    find_port_conflicts,
+    find_volume_permission_faults,
+    find_sandbox_failures,
+)
