@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from kubetriage.diagnosis.logs.signatures import SIGNATURES, Signature, Symptom
+from kubetriage.diagnosis.logs.signatures import SIGNATURES, WORDS, Signature, Symptom
 from kubetriage.state.times import parse_time
 
 # The kubelet puts an RFC 3339 time before each line when timestamps were asked for.
@@ -53,14 +53,17 @@ def find_hits(text: str) -> list[LogHit]:
     """The last line of each (symptom, host) in a log, heaviest first."""
     found: dict[tuple[Symptom, str | None], LogHit] = {}
     lines = text.splitlines()[-MOST_LINES:]
-    for number, raw in enumerate(lines):
-        if len(raw) < 4 or _FRAME.match(raw):
+    shapes: dict[str, LogHit | None] = {}
+    for number in _telling(lines):
+        raw = lines[number][:LONGEST_LINE]
+        # Programs repeat themselves: lines that differ in digits only are read once.
+        shape = _DIGITS.sub("0", raw)
+        if shape not in shapes:
+            shapes[shape] = _read_line(raw)
+        known = shapes[shape]
+        if known is None:
             continue
-        if not _worth_reading(raw[:LONGEST_LINE]):
-            continue
-        hit = _read_line(raw[:LONGEST_LINE])
-        if hit is None:
-            continue
+        hit = replace(known, line=_message(raw), time=_time(raw))
         if hit.host is None and hit.symptom in _ABOUT_A_PEER:
             hit = _with_host_nearby(hit, lines, number)
         key = (hit.symptom, hit.host)
@@ -73,6 +76,27 @@ def find_hits(text: str) -> list[LogHit]:
             time=hit.time or better.time,
         )
     return sorted(found.values(), key=lambda hit: -hit.weight)
+
+
+def _telling(lines: list[str]) -> list[int]:
+    """Numbers of the lines that hold a word of trouble. Plain substring search over the joined
+    text: a hundred times faster than asking every pattern about every line."""
+    joined = "\n".join(lines).lower()
+    starts: list[int] = []
+    offset = 0
+    for line in lines:
+        starts.append(offset)
+        offset += len(line) + 1
+    if offset and len(joined) + 1 != offset:  # lower() changed a length (some Unicode): be slow and right
+        return [n for n, line in enumerate(lines) if any(word in line.lower() for word in WORDS)]
+    numbers: set[int] = set()
+    for word in WORDS:
+        at = joined.find(word)
+        while at >= 0:
+            number = bisect_right(starts, at) - 1
+            numbers.add(number)
+            at = joined.find(word, starts[number] + len(lines[number]))
+    return [n for n in sorted(numbers) if len(lines[n]) >= 4 and not _FRAME.match(lines[n])]
 
 
 def fatal_hit(text: str) -> LogHit | None:
@@ -90,13 +114,17 @@ def fatal_hit(text: str) -> LogHit | None:
 
 
 _ABOUT_A_PEER = {Symptom.REFUSED, Symptom.TIMEOUT, Symptom.DNS, Symptom.DB_UNREACHABLE}
-_ANY = re.compile("|".join(f"(?:{s.pattern.pattern})" for s in SIGNATURES[:-1]), re.IGNORECASE | re.MULTILINE)
-_WEAK = SIGNATURES[-1].pattern
+_DIGITS = re.compile(r"\d+")
 
 
-@lru_cache(maxsize=16_384)
-def _worth_reading(line: str) -> bool:
-    return bool(_ANY.search(line) or _WEAK.search(line))
+def _message(raw: str) -> str:
+    _, line = _split_stamp(_ANSI.sub("", raw))
+    return _structured(line)[1].strip()
+
+
+def _time(raw: str) -> datetime | None:
+    stamp, line = _split_stamp(raw)
+    return stamp or _inner_time(line)
 
 
 def _read_line(raw: str) -> LogHit | None:

@@ -220,3 +220,21 @@ SIGNATURES: tuple[Signature, ...] = (
         r"\b(?:ERROR|SEVERE)\b|\blevel=(?:error|fatal)\b|\b(?:error|failed|failure|invalid|cannot)\b",
     ),
 )
+
+# Every line that a signature matches holds one of these words (lower case); a test keeps it so.
+WORDS: tuple[str, ...] = (
+    "error", "exception", "denied", "fail", "refused", "unable", "cannot", "can't", "could not", "timeout",
+    "timed out", "deadline", "forbidden", "fatal", "panic", "critical", "too many", "read-only", "readonly",
+    "read only", "not found", "no such", "not known", "unknown", "already in use", "is in use", "eaddrinuse",
+    "econnrefused", "enotfound", "etimedout", "eacces", "enoent", "enospc", "erofs", "eai_again", "no space",
+    "quota", "out of memory", "outofmemory", "bad_alloc", "not set", "required", "missing", "must be set",
+    "invalid", "unauthorized", "wrongpass", "noauth", "certificate", "cert_", "x509", "notafter", "resolve",
+    "resolution", "nxdomain", "servfail", "misbehaving", "bad address", "severe", "traceback", "terminate",
+    "segmentation", "sigsegv", "core dumped", "exec format", "exec user process", "communications link",
+    "connection slots", "max number of clients", "max_user", "er_con", "er_access", "er_option", "28p01",
+    "53300", "25006", "does not exist", "pg_hba", "access_refused", "refused using", "not primary",
+    "not master", "notwritable", "misconf", "starting up", "shutting down", "not permitted", "pkix",
+    "self_signed", "self-signed", "issuer", "placeholder", "not defined", "not specified", "undefined",
+    "(1045", "(1290", "(2003", "one usage", "enotprimary", "actively", "translate host", "getaddrinfo",
+    "nodename", "mongonetwork", "serverselection", "redisconnection", "amqp", "file system",
+)  # fmt: skip

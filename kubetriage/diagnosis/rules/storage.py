@@ -43,6 +43,8 @@ _MISSING_CLASS = re.compile(r"storageclass\S* \"(?P<name>[^\"]+)\" not found", r
 _CONFIGURATION = re.compile(r"(?:configmap|secret)s? \"|non-existent (?:secret|config) key", re.IGNORECASE)
 # Provisioners take seconds to tens of seconds; a claim that waits longer is stuck.
 PATIENCE = timedelta(seconds=45)
+# Claims below 1 GiB hardly exist: with no more room than that a quota refuses the next one (bytes).
+SMALLEST_CLAIM = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,13 +348,8 @@ def _exhausted_storage_quota(view: ClusterView, namespace: str | None) -> tuple[
         for resource, limit in hard.items():
             if find_quota_cause(resource) != "storage_quota_exceeded":
                 continue
-            if (parse_quantity(used.get(resource)) or 0) >= 0.5 * (parse_quantity(limit) or 0):
-                return quota, str(resource)
-            if (
-                parse_quantity(limit) is not None
-                and (parse_quantity(limit) or 0) < 2**30
-                and "storage" in resource
-            ):
+            room = (parse_quantity(limit) or 0) - (parse_quantity(used.get(resource)) or 0)
+            if room <= (SMALLEST_CLAIM if "storage" in resource and "count/" not in resource else 0):
                 return quota, str(resource)
     return None
 
