@@ -1,0 +1,80 @@
+"""One call of the agent on behalf of a caller, as routes need it: ended when the caller hangs up,
+its answer checked against the contract, its own problems passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
+
+from gateway.core import gateway_of
+from gateway.identity import Caller
+from gateway.problems import ApiError, ClientGoneError, problem_response
+from gateway.streaming import wait_until_gone
+from gateway.upstream import Call, UpstreamProblemError
+
+_Result = TypeVar("_Result")
+
+
+def call_for(
+    request: Request,
+    caller: Caller,
+    name: str,
+    *,
+    method: str = "POST",
+    path: str | None = None,
+    body: BaseModel | None = None,
+    session_id: str | None = None,
+    accept: str = "application/json",
+) -> Call:
+    """The call ``name`` of the agent, signed for ``caller``; the path defaults to its name."""
+    return Call(
+        name=name,
+        method=method,
+        path=path or f"/internal/v1/{name}",
+        claims=caller.claims(request.state.request_id, session_id),
+        traceparent=request.state.traceparent,
+        body=None if body is None else body.model_dump_json(exclude_none=True).encode(),
+        accept=accept,
+    )
+
+
+async def fetch_json(request: Request, call: Call, contract: type[BaseModel]) -> Response:
+    """The agent's answer, byte for byte, once it is known to be what ``contract`` says."""
+    body = await until_gone(request, gateway_of(request).agent.fetch(call))
+    try:
+        contract.model_validate_json(body)
+    except ValidationError as error:
+        raise ApiError(
+            502,
+            "agent_answer_invalid",
+            "The agent's answer is not what it should be; its log has the reason.",
+        ) from error
+    return Response(body, media_type="application/json")
+
+
+async def until_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of ``work``, which is cancelled when the caller hangs up (ClientGoneError)."""
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(wait_until_gone(request.receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return task.result()
+    finally:
+        for one in (task, gone):
+            one.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def pass_on_problem(request: Request, error: Exception) -> Response:
+    """Exception handler: the agent's problem document under our request id."""
+    assert isinstance(error, UpstreamProblemError)  # noqa: S101 - registered for this class
+    problem = error.problem.model_copy(
+        update={"request_id": request.state.request_id, "instance": request.scope["path"]}
+    )
+    return problem_response(problem, {"Retry-After": error.retry_after} if error.retry_after else None)

@@ -1,0 +1,54 @@
+"""What the gateway counts. Labels are bounded: route templates, policies, reasons of ours."""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from kubetriage import __version__
+from kubetriage.telemetry.metrics import LATENCY_BUCKETS, RequestMetrics, build_info
+
+PREFIX = "kubetriage_gateway"
+
+
+class Metrics:
+    """One registry per application, so that tests and several applications never share counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        build_info(self.registry, PREFIX, __version__)
+        self.http = RequestMetrics(self.registry, PREFIX)
+        self.auth_failures = Counter(
+            f"{PREFIX}_auth_failures_total", "Refused credentials.", ("reason",), registry=self.registry
+        )
+        self.limiter = Counter(
+            f"{PREFIX}_limiter_decisions_total",
+            "Decisions of the rate limiter.",
+            ("policy", "decision", "engine"),
+            registry=self.registry,
+        )
+        self.store_failures = Counter(
+            f"{PREFIX}_store_failures_total", "Redis calls that failed or timed out.", registry=self.registry
+        )
+        self.upstream = Histogram(
+            f"{PREFIX}_upstream_duration_seconds",
+            "Time until the agent's answer, or until its first byte for a stream.",
+            ("call", "outcome"),
+            registry=self.registry,
+            buckets=LATENCY_BUCKETS,
+        )
+        self.streams = Gauge(f"{PREFIX}_streams_open", "Streams being passed on.", registry=self.registry)
+        self.draining = Gauge(f"{PREFIX}_draining", "1 while shutting down.", registry=self.registry)
+        self.persistent = Gauge(
+            f"{PREFIX}_store_persistent",
+            "1 when Redis keeps an append-only file, 0 when users and sessions die with it.",
+            registry=self.registry,
+        )
