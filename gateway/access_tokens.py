@@ -17,6 +17,7 @@ from kubetriage.contracts.identity import Role
 
 TYPE = "at+jwt"
 MAXIMUM_LENGTH = 8192  # characters of a token
+MAXIMUM_LIFETIME_SECONDS = 900  # the denylist forgets what is older
 _MAXIMUM_HEADER = 1024  # characters of its encoded header
 _LEEWAY_SECONDS = 60  # RFC 8725: clocks of two hosts, no more
 _HEADER_NAMES = frozenset({"typ", "alg", "kid"})
@@ -123,8 +124,10 @@ def _read_header(encoded: str) -> dict[str, Any]:
 
 def _read_claims(claims: dict[str, Any]) -> AccessToken:
     expires, issued = claims["exp"], claims["iat"]
-    if not isinstance(expires, int) or not isinstance(issued, int) or issued > time.time() + _LEEWAY_SECONDS:
-        raise AccessTokenError("the access token is not valid")
+    if not isinstance(expires, int) or not isinstance(issued, int):
+        raise TypeError("not whole seconds")
+    if issued > time.time() + _LEEWAY_SECONDS or not 0 < expires - issued <= MAXIMUM_LIFETIME_SECONDS:
+        raise ValueError("not a lifetime of ours")
     user = User(
         username=_string(claims["sub"]),
         role=Role(claims["role"]),

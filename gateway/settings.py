@@ -41,7 +41,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    tier: Literal[1, 2, 3] = 1
+    tier: int = Field(default=1, ge=1, le=3)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
