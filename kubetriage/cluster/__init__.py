@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kubetriage.cluster.bundle import BundleCluster, open_bundle
     from kubetriage.cluster.collect import CollectReport, collect_bundle
-    from kubetriage.cluster.live import LiveCluster, connect
+    from kubetriage.cluster.connection import connect
+    from kubetriage.cluster.live import LiveCluster
 
 _HOMES = {
     "BundleCluster": "bundle",
@@ -19,7 +20,7 @@ _HOMES = {
     "CollectReport": "collect",
     "collect_bundle": "collect",
     "LiveCluster": "live",
-    "connect": "live",
+    "connect": "connection",
 }
 
 

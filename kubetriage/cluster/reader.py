@@ -67,9 +67,7 @@ class ClusterReader(Protocol):
     async def get_object(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """One object. Raises ObjectNotFoundError, ForbiddenError, ClusterUnreachableError."""
 
-    async def read_log(
-        self, key: LogKey, *, tail_lines: int = 500, limit_bytes: int = 262_144
-    ) -> LogText | Unreadable:
+    async def read_log(self, key: LogKey, *, tail_lines: int = 500, limit_bytes: int = 262_144) -> LogText | Unreadable:
         """The tail of a container's log, capped in lines and bytes."""
 
     async def read_usage(self, namespace: str | None = None) -> PodUsage:

@@ -66,9 +66,7 @@ class BundleCluster:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Listing:
-        gaps = [
-            gap for gap in self._recorded_gaps() if gap.resource == resource.plural and gap.verb == "list"
-        ]
+        gaps = [gap for gap in self._recorded_gaps() if gap.resource == resource.plural and gap.verb == "list"]
         keys = self._keys(resource, namespace)
         if not keys:
             where = namespace if resource.namespaced else None
@@ -92,9 +90,7 @@ class BundleCluster:
         why = f"; {listing.unreadable[0].reason}" if listing.unreadable else ""
         raise ObjectNotFoundError(f"{resource.kind} {name!r} is not in the bundle{why}")
 
-    async def read_log(
-        self, key: LogKey, *, tail_lines: int = 500, limit_bytes: int = 262_144
-    ) -> LogText | Unreadable:
+    async def read_log(self, key: LogKey, *, tail_lines: int = 500, limit_bytes: int = 262_144) -> LogText | Unreadable:
         text = self._log(key)
         if text is None:
             refusal = self._index.refusals.get(key)
@@ -131,9 +127,7 @@ class BundleCluster:
         checks = self._document("connectivity.json")
         kinds = self._kinds(namespace)
         table = self._index.root + "prometheus/metrics.csv"
-        metrics = (
-            parse_metrics(self._text(table), kinds, namespace, self._shift()) if table in self._known else ()
-        )
+        metrics = parse_metrics(self._text(table), kinds, namespace, self._shift()) if table in self._known else ()
         services = tuple(
             parse_node_service(match["node"], match["service"], self._text(path))
             for path in self._files.paths()
@@ -170,9 +164,9 @@ class BundleCluster:
 
     def _keys(self, resource: Resource, namespace: str | None) -> list[tuple[str, str | None]]:
         if resource.namespaced and namespace is not None:
-            own = (
-                [(resource.plural, namespace)] if (resource.plural, namespace) in self._index.objects else []
-            )
+            own: list[tuple[str, str | None]] = [
+                key for key in self._index.objects if key == (resource.plural, namespace)
+            ]
             return own or [key for key in self._index.objects if key == (resource.plural, None)]
         return sorted((key for key in self._index.objects if key[0] == resource.plural), key=str)
 

@@ -36,9 +36,7 @@ class BundleIndex:
     refusals: dict[LogKey, str] = field(default_factory=dict)
 
 
-_NAMES = {
-    name: resource.plural for resource in RESOURCES for name in (resource.plural, *resource.bundle_names)
-}
+_NAMES = {name: resource.plural for resource in RESOURCES for name in (resource.plural, *resource.bundle_names)}
 _NAMES |= {f"{resource.kind.lower()}s": resource.plural for resource in RESOURCES}
 _LOG_SUFFIX = re.compile(r"(?P<container>.+?)(?P<previous>-previous)?(?P<refused>-logs-errors)?\.log$")
 

@@ -48,8 +48,7 @@ def _alert(row: Mapping[str, Any], targets: Mapping[str, str]) -> Alert:
         if row.get("occurrences") is not None:
             notes["occurrences"] = str(row["occurrences"])
     return Alert(
-        name=labels.get("alertname")
-        or str(row.get("metric_category") or row.get("business_action") or "anomaly"),
+        name=labels.get("alertname") or str(row.get("metric_category") or row.get("business_action") or "anomaly"),
         labels=labels,
         annotations=notes,
         active_at=parse_time(row.get("activeAt") or row.get("startsAt")),
