@@ -136,9 +136,7 @@ class _AddFields:
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = dict(fields)
 
-    def __call__(
-        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event.update(self._fields)
         return event
 
@@ -182,6 +180,4 @@ def log_request(
         "http.response.body.bytes": sent_bytes,
         **more,
     }
-    logger.info(
-        f"{method} {path} {status}", **{name: value for name, value in fields.items() if value is not None}
-    )
+    logger.info(f"{method} {path} {status}", **{name: value for name, value in fields.items() if value is not None})

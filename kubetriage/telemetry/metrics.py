@@ -23,9 +23,7 @@ class RequestMetrics:
             registry=registry,
             buckets=LATENCY_BUCKETS,
         )
-        self.in_flight = Gauge(
-            f"{prefix}_http_requests_in_flight", "Requests being answered now.", registry=registry
-        )
+        self.in_flight = Gauge(f"{prefix}_http_requests_in_flight", "Requests being answered now.", registry=registry)
 
     def observe(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one finished request."""
@@ -39,6 +37,4 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def build_info(registry: CollectorRegistry, prefix: str, version: str) -> None:
     """``<prefix>_build_info{version=...} 1``."""
-    Gauge(f"{prefix}_build_info", "The running version.", ("version",), registry=registry).labels(
-        version
-    ).set(1)
+    Gauge(f"{prefix}_build_info", "The running version.", ("version",), registry=registry).labels(version).set(1)

@@ -149,10 +149,7 @@ def test_public_keys_hold_nothing_private():
 
 @pytest.mark.parametrize("name", ["unsigned", "nested header", "unknown kid", "expired", "empty", "oversized"])
 async def test_every_bad_token_gets_the_same_401(gateway, http, name):
-    if not ATTACKS[name]:
-        headers = {"Authorization": "Bearer"}
-    else:
-        headers = bearer(ATTACKS[name])
+    headers = bearer(ATTACKS[name]) if ATTACKS[name] else {"Authorization": "Bearer"}
     reply = await send(http, "GET", f"{gateway.url}/v1/me", headers=headers)
     assert (reply.status, reply.json["code"]) == (401, "token_invalid")
     assert reply.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
