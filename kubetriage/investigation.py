@@ -54,9 +54,7 @@ async def read_snapshot(
     )
 
 
-async def read_logs(
-    reader: ClusterReader, keys: Iterable[LogKey]
-) -> tuple[dict[LogKey, LogText], list[Unreadable]]:
+async def read_logs(reader: ClusterReader, keys: Iterable[LogKey]) -> tuple[dict[LogKey, LogText], list[Unreadable]]:
     """The logs that the rules asked for, and those that could not be read."""
     wanted = list(keys)
     answers = await asyncio.gather(*(reader.read_log(key) for key in wanted))

@@ -62,7 +62,7 @@ async def collect_bundle(
                 continue
             total += len(items)
             files[_place(resource, namespace)] = _json({"kind": "List", "items": [redact_object(i) for i in items]})
-            if resource.plural == "pods" and namespace != SYSTEM:
+            if resource.plural == "pods" and (namespaces is None or namespace in namespaces):
                 pods.extend(items)
     logs = [key for pod in pods for key in _logs_of(pod)]
     progress(f"reading {len(logs)} logs")
@@ -74,12 +74,13 @@ async def collect_bundle(
             files[f"{place}.log"] = redact(answer.text).encode()
         else:
             files[f"{place}-logs-errors.log"] = answer.reason.encode()
-    await _add_usage(reader, files)
+    gaps.extend(await _add_usage(reader, files))
     files["collection.json"] = _json(
         {
             "collectedAt": (await reader.collected_at()).isoformat().replace("+00:00", "Z"),
             "serverVersion": version,
             "logs": "raw",
+            "scope": "all" if namespaces is None else sorted(namespaces),
             "unreadable": [gap.model_dump() for gap in gaps],
         }
     )
@@ -122,16 +123,18 @@ def _logs_of(pod: Object) -> list[LogKey]:
     return keys
 
 
-async def _add_usage(reader: ClusterReader, files: dict[str, bytes]) -> None:
-    usage = (await reader.read_usage()).usage
+async def _add_usage(reader: ClusterReader, files: dict[str, bytes]) -> tuple[Unreadable, ...]:
+    found = await reader.read_usage()
+    usage = found.usage
     if not usage:
-        return
+        return found.unreadable
     items: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for (namespace, pod, container), (cpu, memory) in usage.items():
         row = {"name": container, "usage": {"cpu": f"{round(cpu * 1e9)}n", "memory": str(int(memory))}}
         items.setdefault((namespace, pod), []).append(row)
     rows = [{"metadata": {"namespace": n, "name": p}, "containers": c} for (n, p), c in items.items()]
     files["metrics/pods.json"] = _json({"kind": "PodMetricsList", "items": rows})
+    return found.unreadable
 
 
 def _place(resource: Resource, namespace: str | None) -> str:
@@ -144,11 +147,16 @@ def _json(document: Any) -> bytes:
 
 
 def _write(out: Path, files: dict[str, bytes]) -> int:
+    out.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-    with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name in sorted(files):
-            info = tarfile.TarInfo(f"bundle/{name}")
-            info.size, info.mode = len(files[name]), 0o644
-            archive.addfile(info, io.BytesIO(files[name]))
-    Path(partial).replace(out)
+    try:
+        with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w:gz") as archive:
+            for name in sorted(files):
+                info = tarfile.TarInfo(f"bundle/{name}")
+                info.size, info.mode = len(files[name]), 0o644
+                archive.addfile(info, io.BytesIO(files[name]))
+        Path(partial).replace(out)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
     return out.stat().st_size

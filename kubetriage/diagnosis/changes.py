@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from kubetriage.contracts.diagnosis import Change, Incident, ObjectRef
@@ -40,7 +41,7 @@ def changes_of(view: ClusterView, ref: ObjectRef) -> Iterator[Change]:
     if deployment is None:
         return
     sets = view.replica_sets_of(deployment)
-    for before, after in reversed(list(zip(sets, sets[1:], strict=False))):
+    for before, after in reversed(list(pairwise(sets))):
         time = created_at(after)
         if time is not None:
             yield Change(time=time, object=ref, summary=_describe(before, after))
@@ -73,11 +74,7 @@ def _as_mapping(value: Any) -> Mapping[str, Any] | None:
         return None
     if isinstance(value, Mapping):
         return value
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(item, Mapping) and "name" in item for item in value)
-    ):
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "name" in item for item in value):
         return {str(item["name"]): item for item in value}
     return None
 

@@ -20,6 +20,8 @@ from kubetriage.state.snapshot import Snapshot
 
 # Without these there is no answer; what else is unreadable narrows it.
 _ESSENTIAL = {"pods"}
+# Never read live, on purpose: saying so in every diagnosis would be noise.
+_BY_DESIGN = {"secrets"}
 
 
 def resources_needed(_scope: Scope) -> Sequence[Resource]:
@@ -50,7 +52,7 @@ def diagnose(snapshot: Snapshot, scope: Scope) -> Diagnosis:
         summary=_summary(outcome, incidents, snapshot, scope),
         scope=scope,
         incidents=tuple(incidents),
-        unreadable=snapshot.unreadable,
+        unreadable=tuple(gap for gap in snapshot.unreadable if gap.resource not in _BY_DESIGN),
         checked=tuple(sorted(snapshot.objects)),
         objects_read=snapshot.count(),
         causes_checked=len(CAUSES),
@@ -61,9 +63,7 @@ def diagnose(snapshot: Snapshot, scope: Scope) -> Diagnosis:
 
 def find_suspects(view: ClusterView) -> list[Suspect]:
     """What every rule says of the namespaces that were asked about."""
-    return [
-        entry for rule in all_rules() for entry in rule.find(view) if view.in_scope(entry.object.namespace)
-    ]
+    return [entry for rule in all_rules() for entry in rule.find(view) if view.in_scope(entry.object.namespace)]
 
 
 def _is_wanted(incident: Incident, view: ClusterView, scope: Scope) -> bool:

@@ -177,9 +177,7 @@ def config_maps_of(item: Object) -> set[str]:
     return names - {"", "kube-root-ca.crt"}
 
 
-def find_services(
-    text: str, namespace: str | None, names: Mapping[str, set[str | None]]
-) -> Iterator[ObjectRef]:
+def find_services(text: str, namespace: str | None, names: Mapping[str, set[str | None]]) -> Iterator[ObjectRef]:
     """Services that a setting names. A bare name means the own namespace, ``name.other`` another."""
     for token in set(_NAME.findall(text.lower())):
         host, _, rest = token.partition(".")
@@ -212,9 +210,7 @@ def _backends(ingress: Object) -> Iterator[str]:
             yield from of(path.get("backend"))
 
 
-def _spread(
-    edges: Mapping[ObjectRef, Iterable[ObjectRef]], start: ObjectRef, longest: int
-) -> dict[ObjectRef, int]:
+def _spread(edges: Mapping[ObjectRef, Iterable[ObjectRef]], start: ObjectRef, longest: int) -> dict[ObjectRef, int]:
     steps = {start: 0}
     queue = deque([start])
     while queue:

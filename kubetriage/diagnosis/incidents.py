@@ -74,7 +74,7 @@ def _explanation(
         if ordered[other].object == entry.object and other not in explained:
             return other
     if entry.depth is Depth.CAUSE:
-        return _platform_cause(entry, ordered[:index], graph)
+        return _platform_cause(entry, ordered[:index])
     steps = _steps(entry, graph)
     best: tuple[int, int] | None = None
     for other, candidate in enumerate(ordered):
@@ -90,7 +90,7 @@ def _explanation(
     return best[1] if best else None
 
 
-def _platform_cause(entry: Suspect, stronger: Sequence[Suspect], graph: DependencyGraph) -> int | None:
+def _platform_cause(entry: Suspect, stronger: Sequence[Suspect]) -> int | None:
     """A node that is down explains also what looks like a cause of its own on its pods, when that
     one blames the node."""
     for other, candidate in enumerate(stronger):
@@ -103,7 +103,7 @@ def _steps(entry: Suspect, graph: DependencyGraph) -> dict[ObjectRef, int]:
     """What could explain a suspect, with the distance. An EFFECT is only explained by whom it
     blames (a panic is not explained by any far dependency), a SYMPTOM by all that it needs."""
     steps: dict[ObjectRef, int] = {}
-    starts = entry.blames if entry.depth is Depth.EFFECT or entry.blames else (entry.object,)
+    starts = entry.blames if entry.depth is Depth.EFFECT else (entry.object, *entry.blames)
     for start in starts:
         for ref, distance in graph.reach(start).items():
             steps[ref] = min(distance, steps.get(ref, distance))

@@ -31,9 +31,7 @@ def find_service(view: ClusterView, host: str, namespace: str | None) -> Object 
     return found or _by_address(view, host)
 
 
-def find_peers(
-    view: ClusterView, pod: Object, _container: Mapping[str, Any], hit: LogHit
-) -> Iterator[ObjectRef]:
+def find_peers(view: ClusterView, pod: Object, _container: Mapping[str, Any], hit: LogHit) -> Iterator[ObjectRef]:
     """Objects that a line about a peer blames: the named Service, or the server of that kind."""
     namespace = namespace_of(pod)
     if hit.host and hit.host != "localhost":
@@ -55,9 +53,7 @@ def find_server(view: ClusterView, family: str, client: Object) -> ObjectRef | N
     """
     namespace = namespace_of(client)
     words, port = _FAMILIES.get(family, ((family,), 0))
-    candidates = [
-        ref for ref, item in view.workloads() if ref.namespace == namespace and _serves(item, words, port)
-    ]
+    candidates = [ref for ref, item in view.workloads() if ref.namespace == namespace and _serves(item, words, port)]
     if len(candidates) <= 1:
         return candidates[0] if candidates else None
     settings = " ".join(settings_of(view, client)).lower()

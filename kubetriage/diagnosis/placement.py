@@ -79,9 +79,7 @@ def _node_labels(node: Object) -> Mapping[str, str]:
 
 def _is_reserved(node: Object) -> bool:
     """A control-plane node by name: some installers set no role label but cordon it for good."""
-    return spec_of(node).get("unschedulable") is True and name_of(node).startswith(
-        ("master", "control-plane")
-    )
+    return spec_of(node).get("unschedulable") is True and name_of(node).startswith(("master", "control-plane"))
 
 
 def _matches_term(term: Mapping[str, Any], node: Object) -> bool:

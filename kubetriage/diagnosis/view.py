@@ -82,11 +82,7 @@ class ClusterView:
     @cached_property
     def live_pods(self) -> list[Object]:
         """Pods that should be doing something: not finished, not being deleted."""
-        return [
-            pod
-            for pod in self.pods
-            if deleted_at(pod) is None and phase_of(pod) not in ("Succeeded", "Failed")
-        ]
+        return [pod for pod in self.pods if deleted_at(pod) is None and phase_of(pod) not in ("Succeeded", "Failed")]
 
     def workload_of(self, item: Object, kind: str = "Pod") -> ObjectRef:
         """Up the owners to what a person edits: the Deployment behind a ReplicaSet, the CronJob

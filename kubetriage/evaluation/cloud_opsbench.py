@@ -117,12 +117,11 @@ def run(cases: Sequence[Case], folder: Path, out: TextIO, jobs: int = 1) -> None
     """Predict all cases, in order, ``jobs`` at a time."""
     if jobs <= 1:
         rows: Iterator[dict[str, Any]] = (predict(case, folder) for case in cases)
-        for row in rows:
-            out.write(json.dumps(row) + "\n")
+        out.writelines(json.dumps(row) + "\n" for row in rows)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        for row in pool.map(predict, cases, [folder] * len(cases)):
-            out.write(json.dumps(row) + "\n")
+        rows = pool.map(predict, cases, [folder] * len(cases))
+        out.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _prefix(target: ObjectRef) -> str:

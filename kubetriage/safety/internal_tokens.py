@@ -99,9 +99,7 @@ def verify_internal(token: str, keys: Sequence[str]) -> InternalClaims:
 
 def _decoded(token: str, key: Any) -> dict[str, Any] | None:
     try:
-        body = jwt.decode(
-            token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_OPTIONS
-        )
+        body = jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_OPTIONS)
     # Not only JWTError: a nested header ends in RecursionError, "exp": 1e400 in OverflowError.
     except Exception:  # noqa: BLE001
         return None

@@ -10,27 +10,36 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+# Every repetition is bounded or starts at the beginning of a run only: logs can be one line of 256 KiB.
 _NAME = (
-    r"(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|client[-_]?secret)"
+    r"(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key"
+    r"|credential|auth[-_]?key)"
 )
+_ARGUMENT = re.compile(rf"^--?[\w.-]{{0,60}}{_NAME}[\w.-]{{0,60}}$", re.IGNORECASE)
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "private-key",
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        re.compile(
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
     ),
-    ("jwt", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
+    ("jwt", re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
     ("aws-key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
-    ("github-token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})\b")),
-    ("gitlab-token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
-    ("google-key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b")),
-    ("model-key", re.compile(r"\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{20,}")),
+    ("github-token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})")),
+    ("gitlab-token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,255}")),
+    ("google-key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}|\bya29\.[A-Za-z0-9_-]{20,}")),
+    ("model-key", re.compile(r"\bsk-[A-Za-z0-9_-]{20,}")),
     ("slack-token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|https://hooks\.slack\.com/services/\S+")),
-    ("authorization", re.compile(r"(?<=bearer )[A-Za-z0-9._~+/=-]{8,}|(?<=basic )[A-Za-z0-9+/=]{8,}", re.IGNORECASE)),
-    ("url-password", re.compile(r"(?<=://)([^\s:/@]+):([^\s@/]+)(?=@)")),
+    (
+        "authorization",
+        re.compile(r"(?<=\bbearer )[A-Za-z0-9._~+/=-]{8,}|(?<=\bbasic )[A-Za-z0-9+/=]{8,}", re.IGNORECASE),
+    ),
+    ("url-password", re.compile(r"(?<=://)([^\s:/@]{0,256}):([^\s@/]{1,256})(?=@)")),
     (
         "value",
         re.compile(
-            rf"""(?P<name>["']?[\w.-]*{_NAME}[\w.-]*["']?\s*[:=]\s*)(?P<quote>["']?)(?P<value>[^\s"',;}}&]{{3,}})(?P=quote)""",
+            rf"""(?P<name>{_NAME}[\w.-]{{0,60}}["']?\s{{0,4}}[:=]\s{{0,4}})(?P<quote>\\?["']?)"""
+            r"""(?P<value>(?<=["'])[^"'\\\n]{3,512}|[^\s"',;}&\\]{3,})""",
             re.IGNORECASE,
         ),
     ),
@@ -38,6 +47,8 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
 # References to secrets are names of objects, and needed; policies and paths are no secrets.
 _HARMLESS = re.compile(r"^(?:null|none|true|false|yes|no|\(.*\)|<.*>|\$\{?.*|\[.*|/.*|\d{1,4})$", re.IGNORECASE)
+# "bearer authentication", "token: expired at": prose, not credentials.
+_PROSE = re.compile(r"^[a-z][a-z-]{0,18}$|^[A-Z][a-z]{0,18}$")
 _DROPPED_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 
 
@@ -48,6 +59,8 @@ def redact(text: str) -> str:
             text = pattern.sub(_value, text)
         elif what == "url-password":
             text = pattern.sub(r"\1:[redacted password]", text)
+        elif what == "authorization":
+            text = pattern.sub(lambda m: m[0] if _PROSE.match(m[0]) else "[redacted authorization]", text)
         else:
             text = pattern.sub(f"[redacted {what}]", text)
     return text
@@ -63,21 +76,40 @@ def redact_object(item: Mapping[str, Any]) -> dict[str, Any]:
     if copy.get("kind") == "Secret":
         copy.pop("data", None)
         copy.pop("stringData", None)
+    if copy.get("kind") == "ConfigMap":
+        copy["data"] = {
+            key: "[redacted value]" if _SECRET_NAME.search(key) and _is_secret(value) else value
+            for key, value in (copy.get("data") or {}).items()
+        }
+        copy.pop("binaryData", None)
     found: dict[str, Any] = copy
     return found
 
 
+def _is_secret(value: Any) -> bool:
+    """A file under a telling key (``password-policy.yaml``) has been redacted line by line already."""
+    return isinstance(value, str) and bool(value) and "\n" not in value and not _HARMLESS.match(value)
+
+
 def _value(match: re.Match[str]) -> str:
-    if _HARMLESS.match(match["value"]) or match["value"].startswith("[redacted"):
+    value, after = match["value"], match.string[match.end() : match.end() + 2]
+    if _HARMLESS.match(value) or value.startswith("[redacted"):
         return match[0]
-    return f"{match['name']}{match['quote']}[redacted value]{match['quote']}"
+    if match["name"].endswith(": ") and not match["quote"] and _PROSE.match(value) and re.match(r" \w", after):
+        return match[0]
+    return f"{match['name']}{match['quote']}[redacted value]"
 
 
 def _walk(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "name" in value and isinstance(value.get("value"), str) and _SECRET_NAME.search(str(value["name"])):
-            return {**value, "value": "[redacted value]"}  # an environment variable
+            kept = value["value"] if _HARMLESS.match(value["value"]) or not value["value"] else "[redacted value]"
+            return {**value, "value": kept}  # an environment variable
         return {key: _walk(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_walk(entry) for entry in value]
+        hidden = [False, *(isinstance(entry, str) and bool(_ARGUMENT.match(entry)) for entry in value)]
+        return [
+            "[redacted value]" if hide and isinstance(entry, str) and not entry.startswith("-") else _walk(entry)
+            for hide, entry in zip(hidden, value, strict=False)
+        ]
     return redact(value) if isinstance(value, str) and len(value) > 7 else value

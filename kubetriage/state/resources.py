@@ -36,15 +36,11 @@ class Resource:
 
 
 def _core(plural: str, kind: str, *names: str, namespaced: bool = True) -> Resource:
-    return Resource(
-        plural=plural, kind=kind, group="", version="v1", namespaced=namespaced, bundle_names=names
-    )
+    return Resource(plural=plural, kind=kind, group="", version="v1", namespaced=namespaced, bundle_names=names)
 
 
 def _in(group: str, version: str, plural: str, kind: str, *names: str, namespaced: bool = True) -> Resource:
-    return Resource(
-        plural=plural, kind=kind, group=group, version=version, namespaced=namespaced, bundle_names=names
-    )
+    return Resource(plural=plural, kind=kind, group=group, version=version, namespaced=namespaced, bundle_names=names)
 
 
 RESOURCES: tuple[Resource, ...] = (

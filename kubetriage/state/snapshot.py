@@ -96,9 +96,7 @@ class Snapshot:
         if plural not in self.objects:
             return False
         return not any(
-            gap.resource == plural
-            and gap.verb == "list"
-            and (gap.namespace is None or gap.namespace == namespace)
+            gap.resource == plural and gap.verb == "list" and (gap.namespace is None or gap.namespace == namespace)
             for gap in self.unreadable
         )
 
@@ -123,9 +121,7 @@ class Snapshot:
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str | None, str], Object]:
-        return {
-            (plural, _namespace(item), item["metadata"]["name"]): item for plural, item in self.all_objects()
-        }
+        return {(plural, _namespace(item), item["metadata"]["name"]): item for plural, item in self.all_objects()}
 
     @cached_property
     def _by_namespace(self) -> dict[tuple[str, str | None], list[Object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from kubetriage.cluster.reader import Listing, Observations, PodUsage
 from kubetriage.cluster.selectors import matches_fields, matches_labels
 from kubetriage.contracts.diagnosis import Unreadable
 from kubetriage.state.logs import LogKey, LogText
+from kubetriage.state.objects import name_of
 from kubetriage.state.quantities import parse_quantity
 from kubetriage.state.resources import Resource, resource_by_plural
 from kubetriage.state.snapshot import Object
@@ -48,7 +50,8 @@ class BundleCluster:
         self._files = files
         self._index = index
         self._parsed: dict[str, list[Object]] = {}
-        self._about: Mapping[str, Any] = self._document("collection.json") or {}
+        about = self._document("collection.json")
+        self._about: Mapping[str, Any] = about if isinstance(about, dict) else {}
 
     @property
     def name(self) -> str:
@@ -71,15 +74,25 @@ class BundleCluster:
         if not keys:
             where = namespace if resource.namespaced else None
             told = [gap for gap in gaps if gap.namespace in (None, namespace)]
+            if not told and self._about.get("scope") == "all" and self._keys(resource, None):
+                return Listing()  # read everywhere, and nothing was in this namespace
             return Listing(unreadable=tuple(told) or (_gap(resource, where, _NOT_THERE),))
-        items = [
-            item
-            for key in keys
-            for path in self._index.objects[key]
-            for item in self._items(path, resource, key[1])
-            if matches_labels(item, label_selector) and matches_fields(item, field_selector)
-        ]
         relevant = [gap for gap in gaps if namespace is None or gap.namespace in (None, namespace)]
+        items: list[Object] = []
+        for key in keys:
+            for path in self._index.objects[key]:
+                try:
+                    found = self._items(path, resource, key[1])
+                except BundleFormatError as error:
+                    relevant.append(_gap(resource, key[1], str(error)))
+                    continue
+                items.extend(
+                    item
+                    for item in found
+                    if matches_labels(item, label_selector)
+                    and matches_fields(item, field_selector)
+                    and (namespace is None or not resource.namespaced or item["metadata"].get("namespace") == namespace)
+                )
         return Listing(items, tuple(relevant))
 
     async def get_object(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
@@ -120,7 +133,8 @@ class BundleCluster:
                     parse_quantity(used.get("cpu")) or 0.0,
                     parse_quantity(used.get("memory")) or 0.0,
                 )
-        return PodUsage(usage)
+        gaps = (gap for gap in self._recorded_gaps() if gap.resource == "pods.metrics.k8s.io")
+        return PodUsage(usage, tuple(gaps))
 
     async def read_observations(self, namespace: str | None = None) -> Observations:
         alerts = self._document("prometheus/alerts.json")
@@ -172,16 +186,15 @@ class BundleCluster:
 
     def _items(self, path: str, resource: Resource, namespace: str | None) -> list[Object]:
         if path not in self._parsed:
-            self._parsed[path] = [_normal(item, resource, namespace) for item in _list(self._parse(path))]
+            found = _list(self._parse(path))
+            self._parsed[path] = [_normal(item, resource, namespace) for item in found if isinstance(item, dict)]
         return self._parsed[path]
 
     def _parse(self, path: str) -> Any:
         raw = self._files.read(path)
+        if path.endswith((".yaml", ".yml")):
+            return _yaml(path, raw)
         try:
-            if path.endswith((".yaml", ".yml")):
-                import yaml  # noqa: PLC0415 - only must-gather needs it
-
-                return yaml.load(raw, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
             return orjson.loads(raw)
         except ValueError as error:
             raise BundleFormatError(f"{path} is damaged: {error}") from error
@@ -205,7 +218,10 @@ class BundleCluster:
         return _part_of_dump(self._text(shared), key.container)
 
     def _recorded_gaps(self) -> list[Unreadable]:
-        return [Unreadable.model_validate(row) for row in self._about.get("unreadable") or ()]
+        try:
+            return [Unreadable.model_validate(row) for row in self._about.get("unreadable") or ()]
+        except (ValueError, TypeError):
+            return []  # another tool's file of the same name
 
     def _kinds(self, namespace: str | None) -> dict[str, str]:
         """Names of objects that metric columns and alerts may be about."""
@@ -214,8 +230,8 @@ class BundleCluster:
             resource = resource_by_plural(plural)
             for key in self._keys(resource, namespace if resource.namespaced else None):
                 for path in self._index.objects[key]:
-                    for item in self._items(path, resource, key[1]):
-                        kinds[item["metadata"]["name"]] = resource.kind
+                    with suppress(BundleFormatError):  # told by list_objects
+                        kinds.update({name_of(item): resource.kind for item in self._items(path, resource, key[1])})
         return kinds
 
     def _shift(self) -> timedelta:
@@ -227,6 +243,15 @@ class BundleCluster:
         if at is None or last is None:
             return timedelta(0)
         return timedelta(hours=round((at - last).total_seconds() / 3600))
+
+
+def _yaml(path: str, raw: bytes) -> Any:
+    import yaml  # noqa: PLC0415 - only must-gather needs it
+
+    try:
+        return yaml.load(raw, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
+    except (yaml.YAMLError, ValueError) as error:
+        raise BundleFormatError(f"{path} is damaged: {error}"[:300]) from error
 
 
 def _list(document: Any) -> Iterable[Any]:
@@ -243,7 +268,9 @@ def _list(document: Any) -> Iterable[Any]:
 def _normal(item: dict[str, Any], resource: Resource, namespace: str | None) -> Object:
     """Fills what a list leaves out of its items, and brings events to their core/v1 form."""
     item.setdefault("kind", resource.kind)
-    about = item.setdefault("metadata", {})
+    if not isinstance(item.get("metadata"), dict):
+        item["metadata"] = {}
+    about = item["metadata"]
     about.setdefault("name", "")
     if namespace and resource.namespaced:
         about.setdefault("namespace", namespace)

@@ -107,9 +107,7 @@ def fatal_hit(text: str) -> LogHit | None:
     for raw in reversed(text.splitlines()):
         if raw.strip() and not _FRAME.match(raw):
             stamp, line = _split_stamp(raw)
-            return (
-                LogHit(Symptom.CRASH, line.strip()[:LONGEST_LINE], 10, time=stamp) if line.strip() else None
-            )
+            return LogHit(Symptom.CRASH, line.strip()[:LONGEST_LINE], 10, time=stamp) if line.strip() else None
     return None
 
 
@@ -147,11 +145,7 @@ def _read_line(raw: str) -> LogHit | None:
 
 def _weigh(signature: Signature, level: str | None) -> int:
     """A quiet level says that the program went on: such a line explains a crash less."""
-    return (
-        signature.weight - 15
-        if level in ("info", "debug", "trace", "notice", "information")
-        else signature.weight
-    )
+    return signature.weight - 15 if level in ("info", "debug", "trace", "notice", "information") else signature.weight
 
 
 def _signature(message: str) -> Signature | None:

@@ -41,9 +41,7 @@ def find_wrong_addresses(view: ClusterView) -> Iterable[Suspect]:
                     yield found
 
 
-def _check(
-    view: ClusterView, workload: ObjectRef, container: str, variable: Mapping[str, Any]
-) -> Suspect | None:
+def _check(view: ClusterView, workload: ObjectRef, container: str, variable: Mapping[str, Any]) -> Suspect | None:
     name, value = str(variable.get("name")), str(variable.get("value") or "")
     match = _ADDRESS.match(value.strip())
     if match is None or not _ADDRESS_NAME.search(name):
@@ -101,9 +99,7 @@ def _nearest(services: Iterable[Object], host: str) -> str | None:
     return max(extended, key=len, default=None)
 
 
-def _wrong(
-    workload: ObjectRef, container: str, setting: tuple[str, str, str], why: str, extra: Any
-) -> Suspect:
+def _wrong(workload: ObjectRef, container: str, setting: tuple[str, str, str], why: str, extra: Any) -> Suspect:
     name, value, wanted = setting
     evidence = [quotes.field(workload, f"spec.template.spec.containers[{container}].env[{name}]", value)]
     if extra is not None:

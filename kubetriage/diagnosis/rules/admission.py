@@ -93,7 +93,7 @@ def _controllers(view: ClusterView) -> Iterator[tuple[str, Object]]:
 
 def _refusal(view: ClusterView, kind: str, item: Object) -> tuple[str, list[Evidence]] | None:
     """What admission said, when the controller still lacks pods: an old refusal is history."""
-    if not _lacks_pods(view, kind, item):
+    if not _lacks_pods(kind, item):
         return None
     failure = condition(item, "ReplicaFailure")
     evidence: list[Evidence] = []
@@ -112,7 +112,7 @@ def _is_recent(view: ClusterView, note: EventNote) -> bool:
     return note.last is None or view.now - note.last <= STALE
 
 
-def _lacks_pods(view: ClusterView, kind: str, item: Object) -> bool:
+def _lacks_pods(kind: str, item: Object) -> bool:
     if kind == "Job":
         status = status_of(item)
         return not status.get("active") and not status.get("succeeded") and not status.get("failed")
@@ -130,9 +130,7 @@ def _wanted(item: Object) -> int:
     return int(desired) if desired is not None else 1
 
 
-def _classified(
-    view: ClusterView, workload: ObjectRef, text: str, evidence: list[Evidence]
-) -> Iterator[Suspect]:
+def _classified(view: ClusterView, workload: ObjectRef, text: str, evidence: list[Evidence]) -> Iterator[Suspect]:
     quota, unspecified = _QUOTA.search(text), _MUST_SPECIFY.search(text)
     account, priority = _ACCOUNT.search(text), _PRIORITY.search(text)
     if quota:

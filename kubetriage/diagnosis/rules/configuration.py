@@ -28,9 +28,7 @@ _MISSING = re.compile(r"(?P<kind>secret|configmap)s? \"?(?P<name>[^\"\s]+)\"? no
 _MISSING_KEY = re.compile(
     r"couldn't find key (?P<key>\S+) in (?P<kind>Secret|ConfigMap) (?:\S+/)?(?P<name>[^\s/]+)", re.IGNORECASE
 )
-_MISSING_KEY_IN_VOLUME = re.compile(
-    r"references non-existent (?:secret|config) key: (?P<key>\S+)", re.IGNORECASE
-)
+_MISSING_KEY_IN_VOLUME = re.compile(r"references non-existent (?:secret|config) key: (?P<key>\S+)", re.IGNORECASE)
 _ROOT = re.compile(r"runAsNonRoot|run as root|non-numeric user", re.IGNORECASE)
 _COMMAND = re.compile(
     r"executable file not found|no such file or directory|permission denied|exec format error|is a directory",
@@ -62,17 +60,11 @@ def find_configuration_faults(view: ClusterView) -> Iterable[Suspect]:
             yield from _unmounted(view, pod)
 
 
-def _said_about(
-    view: ClusterView, pod: Object, status: Mapping[str, Any]
-) -> tuple[str, list[Evidence]] | None:
+def _said_about(view: ClusterView, pod: Object, status: Mapping[str, Any]) -> tuple[str, list[Evidence]] | None:
     """The kubelet's message for a container that cannot be created or started."""
     pod_ref, name = ref_of("Pod", pod), str(status.get("name"))
     waiting = (status.get("state") or {}).get("waiting") or {}
-    ended = (
-        (status.get("lastState") or {}).get("terminated")
-        or (status.get("state") or {}).get("terminated")
-        or {}
-    )
+    ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated") or {}
     path = f"status.containerStatuses[{name}]"
     if waiting.get("reason") in _WAITING:
         text = str(waiting.get("message") or "")
@@ -122,9 +114,7 @@ def _classified(
     elif _COMMAND.search(text):
         yield _start_fault(pod, workload, container, "command_not_found", evidence, _COMMAND_FIX)
     else:
-        yield _start_fault(
-            pod, workload, container, "container_start_error", evidence, "Correct what it names"
-        )
+        yield _start_fault(pod, workload, container, "container_start_error", evidence, "Correct what it names")
 
 
 _AS_USER = "Set securityContext.runAsUser to a user of the image, or build the image with a numeric USER"
@@ -158,9 +148,7 @@ def _missing_object(
     )
 
 
-def _missing_key(
-    pod: Object, workload: ObjectRef, kind: str, name: str, key: str, evidence: list[Evidence]
-) -> Suspect:
+def _missing_key(pod: Object, workload: ObjectRef, kind: str, name: str, key: str, evidence: list[Evidence]) -> Suspect:
     is_secret = kind.lower() == "secret"
     display = f"{'Secret' if is_secret else 'ConfigMap'} {name}".strip()
     return suspect(
@@ -172,9 +160,7 @@ def _missing_key(
         remediation=[
             quotes.look(
                 "See the keys that exist",
-                quotes.kubectl(
-                    workload.namespace, f"describe {'secret' if is_secret else 'configmap'} {name}".strip()
-                ),
+                quotes.kubectl(workload.namespace, f"describe {'secret' if is_secret else 'configmap'} {name}".strip()),
             ),
             quotes.change(
                 f"Add key {key}, or correct the reference in {workload.short}",

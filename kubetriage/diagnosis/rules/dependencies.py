@@ -82,7 +82,7 @@ def find_unreachable_neighbours(view: ClusterView) -> Iterable[Suspect]:
             continue
         peers = tuple(find_peers(view, entry.run.pod, entry.run.spec, entry.hit))
         if peers and not _is_own(view, entry, peers):
-            yield _unreachable(view, entry, peers)
+            yield _unreachable(entry, peers)
 
 
 def _complaints(view: ClusterView) -> Iterator[_Complaint]:
@@ -186,9 +186,7 @@ def _server_fault(symptom: Symptom, server: ObjectRef, group: list[_Complaint]) 
     )
 
 
-def _unreachable_database(
-    view: ClusterView, entry: _Complaint, everybody: list[_Complaint]
-) -> Iterator[Suspect]:
+def _unreachable_database(view: ClusterView, entry: _Complaint, everybody: list[_Complaint]) -> Iterator[Suspect]:
     """Down, or called at a wrong port or name? The database's own pods and its other clients tell."""
     if any(
         other.hit.symptom in (Symptom.DNS, Symptom.DB_CREDENTIALS) and other.workload == entry.workload
@@ -199,9 +197,7 @@ def _unreachable_database(
     server = find_server(view, entry.hit.family, entry.run.pod)
     blames = tuple(dict.fromkeys((*peers, *((server,) if server else ()))))
     healthy = server is not None and any(is_ready(pod) for pod in view.pods_of(server))
-    refused = any(
-        other.hit.symptom is Symptom.REFUSED and other.workload == entry.workload for other in everybody
-    )
+    refused = any(other.hit.symptom is Symptom.REFUSED and other.workload == entry.workload for other in everybody)
     if healthy and not entry.run.ready:
         yield _wrong_port(view, entry, server, refused=refused, everybody=everybody)
     elif not entry.run.ready:
@@ -223,9 +219,7 @@ def _wrong_port(
         for port in spec_of(service).get("ports") or ()
     ]
     also = [
-        other.evidence()
-        for other in everybody
-        if other.workload == workload and other.hit.symptom is Symptom.REFUSED
+        other.evidence() for other in everybody if other.workload == workload and other.hit.symptom is Symptom.REFUSED
     ][:1]
     listens = f" ({name} listens on {', '.join(dict.fromkeys(ports))})" if ports else ""
     return suspect(
@@ -258,9 +252,7 @@ def _database_down(entry: _Complaint, blames: tuple[ObjectRef, ...]) -> Suspect:
         title=f"{workload.name} cannot reach its database",
         explanation=f"{workload.short}: {quotes.shorten(entry.hit.line, 200)}",
         evidence=[entry.evidence()],
-        remediation=[
-            quotes.look("See whether it runs", quotes.kubectl(workload.namespace, "get pods,endpoints"))
-        ],
+        remediation=[quotes.look("See whether it runs", quotes.kubectl(workload.namespace, "get pods,endpoints"))],
         severity=_severity(entry.run),
         confidence=0.7,
         depth=Depth.EFFECT,
@@ -321,7 +313,7 @@ def _dns_settings(entry: _Complaint) -> Iterator[Evidence]:
         yield quotes.field(pod, "spec.dnsConfig", spec["dnsConfig"])
 
 
-def _unreachable(view: ClusterView, entry: _Complaint, peers: tuple[ObjectRef, ...]) -> Suspect:
+def _unreachable(entry: _Complaint, peers: tuple[ObjectRef, ...]) -> Suspect:
     workload, peer = entry.workload, peers[0]
     return suspect(
         "dependency_unreachable",

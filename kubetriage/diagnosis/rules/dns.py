@@ -87,7 +87,7 @@ def _wrong_servers(view: ClusterView, pod: Object, servers: list[str]) -> Suspec
     return suspect(
         "dns_resolution_failing",
         workload,
-        title=f"{workload.name} cannot resolve names: it asks {quotes.list_names(servers)} instead of the cluster's DNS",
+        title=f"{workload.name} cannot resolve names: it asks {quotes.list_names(servers)}, not the cluster's DNS",
         explanation=f"The pods of {workload.short} have dnsPolicy None and use {quotes.list_names(servers)}, "
         f"which is not the address of {dns.short}.",
         evidence=[

@@ -34,8 +34,7 @@ def find_node_faults(view: ClusterView) -> Iterable[Suspect]:
     """One suspect per fault of a node; the conditions that Kubernetes itself defines, and only
     those: other controllers add types of their own whose True may be good or bad."""
     stopped = {
-        entry.node: list(find_stopped(view.snapshot.node_services, entry.node))
-        for entry in view.snapshot.node_services
+        entry.node: list(find_stopped(view.snapshot.node_services, entry.node)) for entry in view.snapshot.node_services
     }
     for node in view.snapshot.items("nodes"):
         ready = condition(node, "Ready") or {}
@@ -87,9 +86,7 @@ def _not_ready(view: ClusterView, node: Object, silent: bool, stopped: list[tupl
     ready = condition(node, "Ready") or {}
     message, target = str(ready.get("message") or ""), ref_of("Node", node)
     names = {service for service, _ in stopped}
-    if names & set(_RUNTIMES) or (
-        not silent and _RUNTIME_DOWN.search(message) and not _NETWORK_DOWN.search(message)
-    ):
+    if names & set(_RUNTIMES) or (not silent and _RUNTIME_DOWN.search(message) and not _NETWORK_DOWN.search(message)):
         cause, what = "container_runtime_unavailable", "its container runtime does not run"
     elif _NETWORK_DOWN.search(message):
         cause, what = "node_network_unavailable", "its network plugin is not ready"
@@ -137,8 +134,7 @@ def _pressure(view: ClusterView, node: Object, kind: str, cause: str, what: str)
         )
     ]
     evidence += [
-        quotes.event(note)
-        for note in view.events_of(target, "EvictionThresholdMet", "FreeDiskSpaceFailed")[-2:]
+        quotes.event(note) for note in view.events_of(target, "EvictionThresholdMet", "FreeDiskSpaceFailed")[-2:]
     ]
     return suspect(
         cause,

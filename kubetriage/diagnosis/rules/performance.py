@@ -109,9 +109,7 @@ def _slowest_kind(by_target: Mapping[str, Sequence[Anomaly]]) -> list[str]:
     """Targets whose median rose; if there are none, those whose tail did. A delayed peer pulls the
     tails of its callees along, never their medians."""
     for behaviour in (Behaviour.SLOW, Behaviour.SLOW_TAIL):
-        slow = [
-            target for target, entries in by_target.items() if any(e.behaviour is behaviour for e in entries)
-        ]
+        slow = [target for target, entries in by_target.items() if any(e.behaviour is behaviour for e in entries)]
         if slow:
             return slow
     return []
@@ -125,9 +123,7 @@ def _deepest(view: ClusterView, targets: Sequence[str], by_target: Mapping[str, 
         target
         for target, ref in refs.items()
         if ref is not None
-        and any(
-            other in graph.reach(ref) for name, other in refs.items() if name != target and other is not None
-        )
+        and any(other in graph.reach(ref) for name, other in refs.items() if name != target and other is not None)
     }
     leaves = [target for target in inner if target not in callers] or inner
     return min(leaves, key=lambda target: (_latency(by_target[target]), target))
@@ -147,17 +143,13 @@ def _is_edge(view: ClusterView, target: str) -> bool:
     return False
 
 
-def _node_network(
-    view: ClusterView, nodes: Sequence[Anomaly], by_target: Mapping[str, Sequence[Anomaly]]
-) -> Suspect:
+def _node_network(view: ClusterView, nodes: Sequence[Anomaly], by_target: Mapping[str, Sequence[Anomaly]]) -> Suspect:
     worst = max(nodes, key=lambda entry: entry.after)
     lossy = worst.after >= LOSSY
     name = worst.target if lossy else _most_affected(view, by_target) or worst.target
     what = "loses packets" if lossy else "is slow"
     target = ObjectRef(kind="Node", name=name)
-    evidence = [
-        quotes.metric(ObjectRef(kind="Node", name=e.target), e.source, e.quote, e.time) for e in nodes
-    ]
+    evidence = [quotes.metric(ObjectRef(kind="Node", name=e.target), e.source, e.quote, e.time) for e in nodes]
     for service, entries in list(by_target.items())[:4]:
         evidence.append(_quote(view, service, entries[0]))
     return suspect(
@@ -167,12 +159,8 @@ def _node_network(
         explanation=f"Segments are retransmitted ({worst.quote}) and the pods of node {name} are affected most.",
         evidence=evidence,
         remediation=[
-            quotes.look(
-                "On the node: see errors and drops of its interface", "ip -s link; tc qdisc show; ss -ti"
-            ),
-            quotes.change(
-                "Move its pods away until it is repaired", f"kubectl drain {name} --ignore-daemonsets"
-            ),
+            quotes.look("On the node: see errors and drops of its interface", "ip -s link; tc qdisc show; ss -ti"),
+            quotes.change("Move its pods away until it is repaired", f"kubectl drain {name} --ignore-daemonsets"),
         ],
         severity=Severity.HIGH,
         confidence=0.85 if lossy else 0.75,
@@ -186,9 +174,7 @@ def _most_affected(view: ClusterView, by_target: Mapping[str, Sequence[Anomaly]]
         node = pod_spec_of(pod).get("nodeName")
         if node and view.in_scope(namespace_of(pod)):
             placed[node].add(view.workload_of(pod).name)
-    share = {
-        node: len(names & set(by_target)) / len(names) for node, names in placed.items() if len(names) >= 2
-    }
+    share = {node: len(names & set(by_target)) / len(names) for node, names in placed.items() if len(names) >= 2}
     return max(share, key=lambda node: (share[node], node), default=None)
 
 
@@ -203,9 +189,7 @@ def _saturated(view: ClusterView, target: str, entries: Sequence[Anomaly]) -> Su
         explanation=f"{workload.short} is throttled and far busier than before{limit}; its answers are late.",
         evidence=[_quote(view, target, entry) for entry in _distinct(entries)],
         remediation=[
-            quotes.look(
-                "See its use", quotes.kubectl(workload.namespace, "top pods --containers --sort-by=cpu")
-            ),
+            quotes.look("See its use", quotes.kubectl(workload.namespace, "top pods --containers --sort-by=cpu")),
             quotes.change(
                 "Raise the CPU limit, or add replicas, and find what burns it",
                 quotes.kubectl(workload.namespace, f"set resources {workload.short} --limits=cpu=<amount>"),
@@ -245,9 +229,7 @@ def _slow_network(view: ClusterView, target: str, entries: Sequence[Anomaly], sl
     )
 
 
-def _near_limit(
-    view: ClusterView, pod: Mapping[str, object], container: str, used: float, limit: float
-) -> Suspect:
+def _near_limit(view: ClusterView, pod: Mapping[str, object], container: str, used: float, limit: float) -> Suspect:
     from kubetriage.state.quantities import render_bytes  # noqa: PLC0415 - one use
 
     workload, pod_ref = view.workload_of(pod), ref_of("Pod", pod)
@@ -256,13 +238,9 @@ def _near_limit(
         workload,
         title=f"{workload.name} uses nearly all of its memory limit",
         explanation=f"Container {container} of {pod_ref.name} uses {render_bytes(used)} of {render_bytes(limit)}.",
-        evidence=[
-            quotes.metric(pod_ref, "metrics.k8s.io memory", f"{render_bytes(used)} of {render_bytes(limit)}")
-        ],
+        evidence=[quotes.metric(pod_ref, "metrics.k8s.io memory", f"{render_bytes(used)} of {render_bytes(limit)}")],
         remediation=[
-            quotes.look(
-                "Watch it", quotes.kubectl(workload.namespace, f"top pod {pod_ref.name} --containers")
-            ),
+            quotes.look("Watch it", quotes.kubectl(workload.namespace, f"top pod {pod_ref.name} --containers")),
             quotes.change(
                 "Raise the limit before the kernel kills it",
                 quotes.kubectl(

@@ -93,11 +93,7 @@ def _matters(view: ClusterView, failure: _Failure) -> bool:
     if not killed:
         return failure.note.count >= 3 and not run.ready and not _just_started(view, failure)
     ended = run.ended_at
-    if (
-        run.ready
-        and run.restarts == 1
-        and failure.note.count <= int(failure.probe.get("failureThreshold") or 3)
-    ):
+    if run.ready and run.restarts == 1 and failure.note.count <= int(failure.probe.get("failureThreshold") or 3):
         since = view.ago(run.started_at)
         return since is not None and since < timedelta(minutes=2)
     return ended is None or view.now - ended <= RECENT
@@ -133,9 +129,7 @@ def _classified(view: ClusterView, failure: _Failure) -> Suspect:
         given = _given_time(failure.probe)
         return _suspect(view, failure, "liveness_probe_too_aggressive", f"gives up after {given}", 0.9)
     if kind == "startup":
-        return _suspect(
-            view, failure, "startup_probe_failing", f"fails for {_given_time(failure.probe)}", 0.85
-        )
+        return _suspect(view, failure, "startup_probe_failing", f"fails for {_given_time(failure.probe)}", 0.85)
     return _suspect(view, failure, f"{kind}_probe_failing", "fails", 0.75, depth=Depth.EFFECT)
 
 
@@ -246,7 +240,7 @@ def _suspect(
         explanation=f"The {kind} probe of container {run.name} in {pod_ref.name} {what}: "
         f"{quotes.shorten(failure.note.message, 200)}",
         evidence=evidence,
-        remediation=_steps(view, failure, cause, workload, pod_ref),
+        remediation=_steps(failure, cause, workload, pod_ref),
         severity=Severity.HIGH if run.ready else Severity.CRITICAL,
         confidence=confidence,
         depth=depth,
@@ -254,9 +248,7 @@ def _suspect(
     )
 
 
-def _steps(
-    view: ClusterView, failure: _Failure, cause: str, workload: ObjectRef, pod: ObjectRef
-) -> list[Any]:
+def _steps(failure: _Failure, cause: str, workload: ObjectRef, pod: ObjectRef) -> list[Any]:
     ports = [str(entry.get("containerPort")) for entry in failure.run.spec.get("ports") or ()]
     listens = f" (the container declares {', '.join(ports)})" if ports else ""
     fix = {
@@ -264,9 +256,7 @@ def _steps(
         "wrong_protocol": "Use the probe type that the server answers (grpc, httpGet, tcpSocket; scheme HTTPS)",
         "too_aggressive": "Add a startupProbe, or raise initialDelaySeconds, timeoutSeconds and failureThreshold",
     }
-    text = next(
-        (step for key, step in fix.items() if cause.endswith(key)), "Correct the probe or what it checks"
-    )
+    text = next((step for key, step in fix.items() if cause.endswith(key)), "Correct the probe or what it checks")
     return [
         quotes.look("See the failures", quotes.kubectl(workload.namespace, f"describe pod {pod.name}")),
         quotes.change(text, quotes.kubectl(workload.namespace, f"edit {workload.short}")),

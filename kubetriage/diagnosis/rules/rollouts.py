@@ -67,9 +67,7 @@ def find_paused_rollouts(view: ClusterView) -> Iterable[Suspect]:
             explanation=f"{ref.short} has spec.paused and {status.get('updatedReplicas') or 0} of "
             f"{spec_of(item).get('replicas')} pods of the new revision.",
             evidence=[quotes.field(ref, "spec.paused", "true")],
-            remediation=[
-                quotes.change("Resume it", quotes.kubectl(ref.namespace, f"rollout resume {ref.short}"))
-            ],
+            remediation=[quotes.change("Resume it", quotes.kubectl(ref.namespace, f"rollout resume {ref.short}"))],
             severity=Severity.MEDIUM,
             confidence=0.9,
         )
@@ -82,12 +80,7 @@ def find_missing_pods(view: ClusterView) -> Iterable[Suspect]:
     for workload, item in view.workloads():
         wanted = _wanted(item)
         status = status_of(item)
-        have = int(
-            status.get("availableReplicas")
-            or status.get("numberAvailable")
-            or status.get("readyReplicas")
-            or 0
-        )
+        have = int(status.get("availableReplicas") or status.get("numberAvailable") or status.get("readyReplicas") or 0)
         if wanted == 0 or have >= wanted or not _is_overdue(view, workload, item, have):
             continue
         yield _too_few(view, workload, item, wanted, have)
@@ -142,17 +135,14 @@ def _may_be_missed(view: ClusterView, workload: ObjectRef, service: Object) -> b
         return False
     item = view.find(workload)
     revision = annotations_of(item).get("deployment.kubernetes.io/revision") if item is not None else None
-    return (
-        bool(revision) or workload.kind != "Deployment" or bool(view.events_of(workload, "ScalingReplicaSet"))
-    )
+    return bool(revision) or workload.kind != "Deployment" or bool(view.events_of(workload, "ScalingReplicaSet"))
 
 
 def _zero(view: ClusterView, workload: ObjectRef, item: Object, services: list[Object]) -> Suspect:
     names = quotes.list_names([name_of(service) for service in services])
     evidence: list[Evidence] = [quotes.field(workload, "spec.replicas", "0")]
     evidence += [
-        quotes.field(ref_of("Service", s), "spec.selector", spec_of(s).get("selector") or {})
-        for s in services[:1]
+        quotes.field(ref_of("Service", s), "spec.selector", spec_of(s).get("selector") or {}) for s in services[:1]
     ]
     scaled = [note for note in view.events_of(workload, "ScalingReplicaSet") if "Scaled down" in note.message]
     evidence += [quotes.event(note) for note in scaled[-1:]]
@@ -164,9 +154,7 @@ def _zero(view: ClusterView, workload: ObjectRef, item: Object, services: list[O
         explanation=f"{workload.short} has spec.replicas 0, while Service {names} needs its pods.",
         evidence=evidence,
         remediation=[
-            quotes.look(
-                "See who scaled it", quotes.kubectl(workload.namespace, f"describe {workload.short}")
-            ),
+            quotes.look("See who scaled it", quotes.kubectl(workload.namespace, f"describe {workload.short}")),
             quotes.change(
                 "Scale it up",
                 quotes.kubectl(workload.namespace, f"scale {workload.short} --replicas={before}"),
@@ -192,12 +180,7 @@ def _is_overdue(view: ClusterView, workload: ObjectRef, item: Object, have: int)
     youngest = max((time for pod in pods if (time := created_at(pod)) is not None), default=None)
     begun = youngest or parse_time(progressing.get("lastUpdateTime")) or created_at(item)
     waited = view.ago(begun)
-    if (
-        have > 0
-        and progressing.get("reason") == "ReplicaSetUpdated"
-        and waited is not None
-        and waited < PATIENCE
-    ):
+    if have > 0 and progressing.get("reason") == "ReplicaSetUpdated" and waited is not None and waited < PATIENCE:
         return False
     return waited is None or waited >= PATIENCE or not pods
 
@@ -205,19 +188,13 @@ def _is_overdue(view: ClusterView, workload: ObjectRef, item: Object, have: int)
 def _too_few(view: ClusterView, workload: ObjectRef, item: Object, wanted: int, have: int) -> Suspect:
     progressing, available = condition(item, "Progressing") or {}, condition(item, "Available") or {}
     evidence = [quotes.field(workload, "status.availableReplicas", f"{have} of {wanted}")]
-    for found in (progressing, available):
-        if found.get("status") == "False" and found.get("message"):
-            evidence.append(
-                quotes.field(
-                    workload,
-                    f"status.conditions[{found['type']}]",
-                    f"{found.get('reason')}: {found['message']}",
-                )
-            )
+    evidence.extend(
+        quotes.field(workload, f"status.conditions[{found['type']}]", f"{found.get('reason')}: {found['message']}")
+        for found in (progressing, available)
+        if found.get("status") == "False" and found.get("message")
+    )
     nodes = {
-        str(pod_spec_of(pod).get("nodeName"))
-        for pod in view.pods_of(workload)
-        if pod_spec_of(pod).get("nodeName")
+        str(pod_spec_of(pod).get("nodeName")) for pod in view.pods_of(workload) if pod_spec_of(pod).get("nodeName")
     }
     stuck = progressing.get("reason") == "ProgressDeadlineExceeded"
     return suspect(

@@ -41,9 +41,7 @@ class _Route:
 def find_misroutes(view: ClusterView) -> Iterable[Suspect]:
     """Routes whose target is another Service than the path is for."""
     for config_map in view.snapshot.items("configmaps"):
-        services = [
-            name_of(entry) for entry in view.snapshot.in_namespace("services", namespace_of(config_map))
-        ]
+        services = [name_of(entry) for entry in view.snapshot.in_namespace("services", namespace_of(config_map))]
         for key, text in (config_map.get("data") or {}).items():
             if not isinstance(text, str) or len(text) > 500_000:
                 continue
@@ -93,9 +91,7 @@ def _misroute(view: ClusterView, config_map: Object, key: str, route: _Route) ->
     wanted = ObjectRef(kind="Service", name=str(route.wanted), namespace=ref.namespace)
     alerts = [alert for alert in view.snapshot.alerts if alert.labels.get("target") == route.wanted]
     evidence = [quotes.field(ref, f"data[{key}]", f"{route.path} → {route.uri}")]
-    evidence += [
-        quotes.metric(wanted, alert.name, " ".join(alert.annotations.values())) for alert in alerts[:2]
-    ]
+    evidence += [quotes.metric(wanted, alert.name, " ".join(alert.annotations.values())) for alert in alerts[:2]]
     return suspect(
         "gateway_misrouted",
         wanted,

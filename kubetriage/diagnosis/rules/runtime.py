@@ -108,31 +108,21 @@ def _oom_suspect(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any])
     limit = parse_quantity(limit_text)
     evidence = [crash_evidence(pod_ref, run, ended)]
     if limit_text:
-        evidence.append(
-            quotes.field(pod_ref, f"spec.containers[{run.name}].resources.limits.memory", limit_text)
-        )
+        evidence.append(quotes.field(pod_ref, f"spec.containers[{run.name}].resources.limits.memory", limit_text))
     else:
         evidence.append(
             quotes.field(pod_ref, f"spec.containers[{run.name}].resources", run.spec.get("resources") or {})
         )
-    evidence += [
-        quotes.event(note) for note in view.events_of(pod_ref, "OOMKilling", "Failed", "BackOff")[-1:]
-    ]
+    evidence += [quotes.event(note) for note in view.events_of(pod_ref, "OOMKilling", "Failed", "BackOff")[-1:]]
     previous = _previous_limit(view, workload, run.name)
     wanted = _suggested_limit(limit, previous)
     of = f"its {limit_text} memory limit" if limit_text else "the memory that its node has"
     times = f" {run.restarts} times" if run.restarts > 1 else ""
     steps = [
-        quotes.look(
-            "See what it uses", quotes.kubectl(workload.namespace, f"top pod {pod_ref.name} --containers")
-        )
+        quotes.look("See what it uses", quotes.kubectl(workload.namespace, f"top pod {pod_ref.name} --containers"))
     ]
     if limit:
-        was = (
-            f" (it was {render_bytes(previous)} before the last change)"
-            if previous and previous > limit
-            else ""
-        )
+        was = f" (it was {render_bytes(previous)} before the last change)" if previous and previous > limit else ""
         steps.append(
             quotes.change(
                 f"Raise the limit of {run.name} from {limit_text} to {wanted}{was}",
@@ -241,9 +231,7 @@ def _clean_exit(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any]) 
         f"({run.restarts} restarts); a {workload.kind} needs one that keeps running.",
         evidence=evidence,
         remediation=[
-            quotes.look(
-                "See what it did", quotes.kubectl(workload.namespace, f"logs {pod_ref.name} --previous")
-            ),
+            quotes.look("See what it did", quotes.kubectl(workload.namespace, f"logs {pod_ref.name} --previous")),
             quotes.change(
                 "Set a command that keeps running, or make it a Job",
                 quotes.kubectl(workload.namespace, f"edit {workload.short}"),
@@ -256,17 +244,13 @@ def _clean_exit(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any]) 
 
 def _port_conflict(view: ClusterView, run: ContainerRun, hit: LogHit) -> Suspect:
     workload, pod_ref = view.workload_of(run.pod), ref_of("Pod", run.pod)
-    others = [
-        str(c.get("name")) for c in pod_spec_of(run.pod).get("containers") or () if c.get("name") != run.name
-    ]
+    others = [str(c.get("name")) for c in pod_spec_of(run.pod).get("containers") or () if c.get("name") != run.name]
     proxies = [name for name in others if name in _MESH_PROXIES]
     holders = list(_declared_elsewhere(run.pod, run.name, run.spec))
     suspect_of = proxies or [name for name, _ in holders] or others
     beside = f" beside {quotes.list_names(suspect_of)}" if suspect_of else ""
     evidence = [_line(pod_ref, run, hit)]
-    evidence += [
-        quotes.field(pod_ref, f"spec.containers[{name}].ports", str(port)) for name, port in holders[:2]
-    ]
+    evidence += [quotes.field(pod_ref, f"spec.containers[{name}].ports", str(port)) for name, port in holders[:2]]
     return suspect(
         "sidecar_port_conflict" if others else "port_conflict",
         workload,
@@ -276,10 +260,7 @@ def _port_conflict(view: ClusterView, run: ContainerRun, hit: LogHit) -> Suspect
         remediation=[
             quotes.look(
                 "See the ports of all containers of the pod",
-                quotes.kubectl(
-                    workload.namespace,
-                    f"get pod {pod_ref.name} -o jsonpath='{{range .spec.containers[*]}}{{.name}} {{.ports}}{{\"\\n\"}}{{end}}'",
-                ),
+                quotes.kubectl(workload.namespace, f"describe pod {pod_ref.name}"),
             ),
             quotes.change(
                 "Give one of them another port (and change the Service's targetPort with it)",
@@ -393,9 +374,7 @@ def _sandbox(view: ClusterView, pod: Object, note: EventNote) -> Suspect:
         title=f"{workload.name} cannot start: the node cannot create its pod sandbox",
         explanation=f"{pod_ref.name} on {node.name}: {quotes.shorten(note.message, 200)}",
         evidence=evidence,
-        remediation=[
-            quotes.look("See the node's network plugin and runtime", f"kubectl describe node {node.name}")
-        ],
+        remediation=[quotes.look("See the node's network plugin and runtime", f"kubectl describe node {node.name}")],
         severity=Severity.CRITICAL,
         confidence=0.8,
         depth=Depth.EFFECT,

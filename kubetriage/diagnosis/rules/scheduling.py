@@ -65,9 +65,7 @@ _TITLES = {
 }
 
 
-@rule(
-    "pods", "events", "nodes", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs"
-)
+@rule("pods", "events", "nodes", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs")
 def find_unschedulable(view: ClusterView) -> Iterable[Suspect]:
     """Pending pods that the scheduler refused."""
     for pod in view.live_pods:
@@ -185,9 +183,7 @@ def _unschedulable(view: ClusterView, pod: Object, cause: str, message: str, sai
         explanation=f"{pod_ref.name} is Pending since no node takes it: {_PREEMPTION.split(message)[0].strip()}",
         evidence=evidence,
         remediation=[
-            quotes.look(
-                "See the refusal", quotes.kubectl(workload.namespace, f"describe pod {pod_ref.name}")
-            ),
+            quotes.look("See the refusal", quotes.kubectl(workload.namespace, f"describe pod {pod_ref.name}")),
             *steps,
         ],
         severity=Severity.CRITICAL,
@@ -210,16 +206,11 @@ def _details(
         cordoned = [node for node, _ in nodes if spec_of(node).get("unschedulable")]
         return (
             [quotes.field(ref_of("Node", node), "spec.unschedulable", "true") for node in cordoned[:4]],
-            [
-                quotes.change(f"Uncordon {name_of(node)}", f"kubectl uncordon {name_of(node)}")
-                for node in cordoned[:2]
-            ],
+            [quotes.change(f"Uncordon {name_of(node)}", f"kubectl uncordon {name_of(node)}") for node in cordoned[:2]],
         )
     if cause == "taint_not_tolerated":
         tainted = [(node, untolerated(spec, node)) for node, _ in nodes]
-        evidence = [
-            quotes.field(ref_of("Node", node), "spec.taints", ", ".join(t)) for node, t in tainted if t
-        ]
+        evidence = [quotes.field(ref_of("Node", node), "spec.taints", ", ".join(t)) for node, t in tainted if t]
         first = next(((node, t[0]) for node, t in tainted if t), None)
         command = f"kubectl taint nodes {name_of(first[0])} {first[1]}-" if first else edit
         return evidence[:4], [
@@ -261,9 +252,7 @@ def _resource_details(
     evidence = [quotes.field(pod_ref, f"spec.containers[{name}].resources.requests.{resource}", render(most))]
     room = f" (the largest node has {render(largest)} allocatable)" if largest else ""
     return evidence, [
-        quotes.look(
-            "See what the nodes have left", "kubectl describe nodes | grep -A 8 'Allocated resources'"
-        ),
+        quotes.look("See what the nodes have left", "kubectl describe nodes | grep -A 8 'Allocated resources'"),
         quotes.change(
             f"Lower the request of {name} from {render(most)} to what it needs{room}, or add a node",
             quotes.kubectl(
@@ -283,9 +272,7 @@ def _gated(view: ClusterView, pod: Object) -> Suspect:
         explanation=f"{pod_ref.name} is held back by {gates}; its controller has not removed the gate.",
         evidence=[quotes.field(pod_ref, "spec.schedulingGates", gates, created_at(pod))],
         remediation=[
-            quotes.look(
-                "See who set the gate", quotes.kubectl(workload.namespace, f"get pod {pod_ref.name} -o yaml")
-            )
+            quotes.look("See who set the gate", quotes.kubectl(workload.namespace, f"get pod {pod_ref.name} -o yaml"))
         ],
         severity=Severity.MEDIUM,
         depth=Depth.CAUSE,

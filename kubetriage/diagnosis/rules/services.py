@@ -77,9 +77,7 @@ def find_services_without_ready_pods(view: ClusterView) -> Iterable[Suspect]:
             explanation=f"None of the {len(pods)} pods behind Service {ref.name} is ready, so callers are refused.",
             evidence=[quotes.field(ref, "spec.selector", spec_of(service).get("selector") or {})],
             remediation=[
-                quotes.look(
-                    "See the pods behind it", quotes.kubectl(ref.namespace, f"get endpoints {ref.name}")
-                )
+                quotes.look("See the pods behind it", quotes.kubectl(ref.namespace, f"get endpoints {ref.name}"))
             ],
             severity=Severity.HIGH,
             confidence=0.6,
@@ -91,9 +89,7 @@ def find_services_without_ready_pods(view: ClusterView) -> Iterable[Suspect]:
 def _is_special(service: Object) -> bool:
     """Services that need no pods: names outside, leader election, endpoints kept by hand."""
     spec = spec_of(service)
-    return (
-        spec.get("type") == "ExternalName" or _LEADER in annotations_of(service) or not spec.get("selector")
-    )
+    return spec.get("type") == "ExternalName" or _LEADER in annotations_of(service) or not spec.get("selector")
 
 
 def _selects_template(view: ClusterView, service: Object) -> bool:
@@ -126,14 +122,10 @@ def _likeness(
     score = 4 if workload.name == name_of(service) else 0
     score += sum(2 for key, value in selector.items() if labels.get(key) == value)
     # A slip of the pen: "cart-service" for "cartservice".
-    score += sum(
-        2 for key, value in selector.items() if key in labels and _alike(str(value), str(labels[key]))
-    )
+    score += sum(2 for key, value in selector.items() if key in labels and _alike(str(value), str(labels[key])))
     score += 1 if workload.name in name_of(service) or name_of(service) in workload.name else 0
     targets = {port.get("targetPort", port.get("port")) for port in spec_of(service).get("ports") or ()}
-    declared = {
-        value for entry in container_ports(item) for value in (entry.get("containerPort"), entry.get("name"))
-    }
+    declared = {value for entry in container_ports(item) for value in (entry.get("containerPort"), entry.get("name"))}
     return score + (1 if targets & declared else 0)
 
 
@@ -168,9 +160,7 @@ def _mismatch(view: ClusterView, service: Object, workload: ObjectRef, labels: M
             ),
             quotes.change(
                 "Correct the selector",
-                quotes.kubectl(
-                    ref.namespace, f'patch service {ref.name} -p \'{{"spec":{{"selector":{{{patch}}}}}}}\''
-                ),
+                quotes.kubectl(ref.namespace, f'patch service {ref.name} -p \'{{"spec":{{"selector":{{{patch}}}}}}}\''),
             ),
         ],
         severity=Severity.CRITICAL,
@@ -182,9 +172,7 @@ def _labels_text(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in labels.items()) or "no such labels"
 
 
-def _port_fault(
-    view: ClusterView, service: Object, port: Mapping[str, Any], pods: list[Object]
-) -> Suspect | None:
+def _port_fault(view: ClusterView, service: Object, port: Mapping[str, Any], pods: list[Object]) -> Suspect | None:
     target = port.get("targetPort", port.get("port"))
     declared = [entry for pod in pods for entry in container_ports(pod)]
     if not declared:

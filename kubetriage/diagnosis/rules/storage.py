@@ -87,9 +87,7 @@ def find_volume_faults(view: ClusterView) -> Iterable[Suspect]:
         if phase_of(pod) != "Pending":
             continue
         ref = ref_of("Pod", pod)
-        unscheduled = [
-            n for n in view.events_of(ref, "FailedScheduling") if "volume node affinity" in n.message
-        ]
+        unscheduled = [n for n in view.events_of(ref, "FailedScheduling") if "volume node affinity" in n.message]
         if unscheduled and not pod_spec_of(pod).get("nodeName"):
             yield _volume(
                 view,
@@ -120,9 +118,7 @@ def find_misfits(claim: Object, volume: Object) -> list[Misfit]:
         namespace_of(claim),
         name_of(claim),
     ):
-        found.append(
-            Misfit("pv_already_bound", name_of(claim), f"{holder.get('namespace')}/{holder['name']}")
-        )
+        found.append(Misfit("pv_already_bound", name_of(claim), f"{holder.get('namespace')}/{holder['name']}"))
     if (wants.get("storageClassName") or "") != (has.get("storageClassName") or ""):
         found.append(
             Misfit(
@@ -133,17 +129,13 @@ def find_misfits(claim: Object, volume: Object) -> list[Misfit]:
         )
     modes = set(wants.get("accessModes") or ()), set(has.get("accessModes") or ())
     if not modes[0] <= modes[1]:
-        found.append(
-            Misfit("pvc_access_mode_mismatch", ", ".join(sorted(modes[0])), ", ".join(sorted(modes[1])))
-        )
+        found.append(Misfit("pvc_access_mode_mismatch", ", ".join(sorted(modes[0])), ", ".join(sorted(modes[1]))))
     asked = ((wants.get("resources") or {}).get("requests") or {}).get("storage")
     given = (has.get("capacity") or {}).get("storage")
     if (parse_quantity(asked) or 0) > (parse_quantity(given) or 0):
         found.append(Misfit("pvc_capacity_mismatch", str(asked), str(given)))
     if wants.get("selector") and not matches(wants["selector"], labels_of(volume)):
-        found.append(
-            Misfit("pvc_selector_mismatch", str(dict(wants["selector"])), str(dict(labels_of(volume))))
-        )
+        found.append(Misfit("pvc_selector_mismatch", str(dict(wants["selector"])), str(dict(labels_of(volume)))))
     return found
 
 
@@ -206,16 +198,10 @@ def _wants_volume(view: ClusterView, claim: Object, wanted: str, evidence: list[
         what = f"names volume {wanted}, which does not exist"
         return _claim(view, claim, "pvc_provisioning_failed", what, evidence, "Correct spec.volumeName")
     evidence.append(
-        quotes.field(
-            ref_of("PersistentVolume", volume), "spec.claimRef", spec_of(volume).get("claimRef") or {}
-        )
+        quotes.field(ref_of("PersistentVolume", volume), "spec.claimRef", spec_of(volume).get("claimRef") or {})
     )
     misfits = find_misfits(claim, volume)
-    first = (
-        misfits[0]
-        if misfits
-        else Misfit("pv_already_bound", name_of(claim), str(status_of(volume).get("phase")))
-    )
+    first = misfits[0] if misfits else Misfit("pv_already_bound", name_of(claim), str(status_of(volume).get("phase")))
     what = f"wants volume {wanted}, which is {first.have}'s" if first.attribute == "pv_already_bound" else (
         f"wants {first.wanted}, but volume {wanted} has {first.have}"
     )  # fmt: skip
@@ -245,9 +231,7 @@ def _is_static(misfit: tuple[Object, Misfit] | None) -> bool:
 
 
 def _class_is_missing(view: ClusterView, name: str) -> bool:
-    return (
-        view.snapshot.was_read("storageclasses") and view.snapshot.get("storageclasses", None, name) is None
-    )
+    return view.snapshot.was_read("storageclasses") and view.snapshot.get("storageclasses", None, name) is None
 
 
 def _is_provisioned(view: ClusterView, name: str) -> bool:
@@ -282,9 +266,7 @@ def _users(view: ClusterView, claim: Object) -> Iterator[Object]:
             yield pod
 
 
-def _claim(
-    view: ClusterView, claim: Object, cause: str, what: str, evidence: list[Evidence], fix: str
-) -> Suspect:
+def _claim(view: ClusterView, claim: Object, cause: str, what: str, evidence: list[Evidence], fix: str) -> Suspect:
     ref = ref_of("PersistentVolumeClaim", claim)
     waiting = list(dict.fromkeys(view.workload_of(pod).short for pod in _users(view, claim)))
     for_whom = f"; {quotes.list_names(waiting)} waits for it" if waiting else ""
@@ -308,9 +290,7 @@ def _claim(
 
 def _missing_claim(view: ClusterView, pod: Object, name: str) -> Suspect:
     workload, pod_ref = view.workload_of(pod), ref_of("Pod", pod)
-    notes = [
-        note for note in view.events_of(pod_ref, "FailedScheduling") if _MISSING_CLAIM.search(note.message)
-    ]
+    notes = [note for note in view.events_of(pod_ref, "FailedScheduling") if _MISSING_CLAIM.search(note.message)]
     quota = [
         note
         for note in view.all_events("FailedCreate")
@@ -354,9 +334,7 @@ def _exhausted_storage_quota(view: ClusterView, namespace: str | None) -> tuple[
     return None
 
 
-def _storage_quota(
-    workload: ObjectRef, claim: str, quota: tuple[Object, str], evidence: list[Evidence]
-) -> Suspect:
+def _storage_quota(workload: ObjectRef, claim: str, quota: tuple[Object, str], evidence: list[Evidence]) -> Suspect:
     item, resource = quota
     ref, namespace = ref_of("ResourceQuota", item), namespace_of(item) or ""
     hard, used = status_of(item).get("hard") or {}, status_of(item).get("used") or {}
@@ -391,9 +369,7 @@ def _volume(view: ClusterView, pod: Object, cause: str, what: str, note: EventNo
         explanation=f"{name_of(pod)}: {quotes.shorten(note.message, 240)}",
         evidence=[quotes.event(note)],
         remediation=[
-            quotes.look(
-                "See the mount errors", quotes.kubectl(workload.namespace, f"describe pod {name_of(pod)}")
-            ),
+            quotes.look("See the mount errors", quotes.kubectl(workload.namespace, f"describe pod {name_of(pod)}")),
             quotes.look("See claims and volumes", quotes.kubectl(workload.namespace, "get pvc,pv -o wide")),
         ],
         severity=Severity.CRITICAL,

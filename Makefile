@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+PY := .venv/bin/python
+QUESTION ?= Why is checkout failing?
+
+.PHONY: help setup run test test-cluster lint format eval sample requirements clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## everything that run and test need, into .venv (a second run takes a second)
+	@scripts/setup.sh
+
+run: setup ## diagnose the bundled sample cluster (CLUSTER=context: yours)
+	@.venv/bin/kubetriage diagnose --question "$(QUESTION)" $(if $(CLUSTER),--context "$(CLUSTER)",--bundle samples/shop.tar.gz)
+
+test: setup ## the whole suite: real Redis, real Chroma, real HTTP
+	@$(PY) -m pytest -q -m "not cluster"
+
+test-cluster: setup ## real faults in the cluster that KUBECONFIG names
+	@$(PY) -m pytest -q -m cluster
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo 2>&1 | tail -n 14; exit $${PIPESTATUS[0]}
+
+format: setup ## ruff's fixes and formatting
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+eval: setup ## Cloud-OpsBench: make eval CASES=folder INDEX=cases.jsonl
+	@.venv/bin/kubetriage eval cloud-opsbench --cases "$(CASES)" --index "$(INDEX)" --out predictions.jsonl --jobs 2
+
+sample: setup ## capture samples/shop.tar.gz anew from the cluster that KUBECONFIG names
+	@tests/shop/recreate samples/shop.tar.gz
+
+requirements: setup ## pin all requirement files anew
+	@for name in gateway agent ingest dev uv; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove .venv, state and caches
+	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

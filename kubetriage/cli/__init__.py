@@ -1,0 +1,1 @@
+"""The command line: tier 1 without any server, and a client of the gateway. A module per command."""
