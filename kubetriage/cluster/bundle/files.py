@@ -106,10 +106,11 @@ def _read_tar(path: Path) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     with path.open("rb") as file:
         magic = file.read(6)
+    guarded: Any = _Guarded  # tarfile's stream mode needs read() only, its types ask for more
     opener: Any = next((known for start, known in _OPENERS if magic.startswith(start)), open)
     with (
         opener(path, "rb") as stream,
-        tarfile.open(fileobj=_Guarded(stream, _most(path)), mode="r|", bufsize=2**18) as archive,
+        tarfile.open(fileobj=guarded(stream, _most(path)), mode="r|", bufsize=2**18) as archive,
     ):
         for count, member in enumerate(archive):
             _check(member.name, count)
