@@ -61,7 +61,8 @@ def _probe(kind: str, message: str, probe: dict[str, Any], **state: Any) -> list
 def _quota(resource: str) -> list[Any]:
     parent, child = deployment(available=0)
     child["status"]["replicas"] = 0
-    text = f'pods "x" is forbidden: exceeded quota: team, requested: {resource}=1, used: {resource}=9, limited: {resource}=9'
+    figures = f"requested: {resource}=1, used: {resource}=9, limited: {resource}=9"
+    text = f'pods "x" is forbidden: exceeded quota: team, {figures}'
     return [parent, child, event(child, "FailedCreate", f"Error creating: {text}")]
 
 

@@ -130,7 +130,10 @@ def _classified(view: ClusterView, failure: _Failure) -> Suspect:
         return _suspect(view, failure, "liveness_probe_too_aggressive", f"gives up after {given}", 0.9)
     if kind == "startup":
         return _suspect(view, failure, "startup_probe_failing", f"fails for {_given_time(failure.probe)}", 0.85)
-    return _suspect(view, failure, f"{kind}_probe_failing", "fails", 0.75, depth=Depth.EFFECT)
+    # A program that answers and says no waits for something else: any fault of what it needs explains it.
+    answers = "statuscode" in message or "NOT_SERVING" in message
+    depth = Depth.SYMPTOM if kind == "readiness" and answers else Depth.EFFECT
+    return _suspect(view, failure, f"{kind}_probe_failing", "fails", 0.75, depth=depth)
 
 
 def _is_foreign_port(view: ClusterView, run: ContainerRun, port: int | None) -> bool:
