@@ -176,6 +176,8 @@ def _is_overdue(view: ClusterView, workload: ObjectRef, item: Object, have: int)
     progressing = condition(item, "Progressing") or {}
     if progressing.get("status") == "False":
         return True
+    if not view.snapshot.was_read("pods", workload.namespace):
+        return False  # its pods may have been started a moment ago
     pods = view.pods_of(workload)
     youngest = max((time for pod in pods if (time := created_at(pod)) is not None), default=None)
     begun = youngest or parse_time(progressing.get("lastUpdateTime")) or created_at(item)
