@@ -41,7 +41,7 @@ FAULTS = (
     _row("crash-java", "crash_loop", CRASHED),
     _row("exits-cleanly", "container_exits_cleanly", CRASHED),
     _row("oom", "oom_killed", CRASHED),
-    _row("port-conflict", "port_conflict", CRASHED),
+    _row("port-conflict", "port_conflict|sidecar_port_conflict", CRASHED),
     _row("evicted-empty-dir", "pod_evicted|disk_full", "event:Evicted"),
     # start-up
     _row("command-not-found", "command_not_found", CRASHED),
@@ -140,10 +140,33 @@ FAULTS = (
     ),
     _row("host-path-missing", "volume_mount_failed", "event:FailedMount"),
     # admission
-    _row("quota-pods", "pods_quota_exceeded", "event:FailedCreate", "ResourceQuota/limits", "Deployment/app"),
-    _row("quota-cpu", "cpu_quota_exceeded", "event:FailedCreate", "ResourceQuota/limits", "Deployment/app"),
-    _row("quota-memory", "memory_quota_exceeded", "event:FailedCreate", "ResourceQuota/limits", "Deployment/app"),
-    _row("quota-storage", "storage_quota_exceeded", "event:FailedCreate", "ResourceQuota/limits", "StatefulSet/app"),
+    _row(
+        "quota-pods",
+        "pods_quota_exceeded",
+        "event:FailedCreate",
+        "ResourceQuota/limits",
+        "Namespace/*",
+        "Deployment/app",
+    ),
+    _row(
+        "quota-cpu", "cpu_quota_exceeded", "event:FailedCreate", "ResourceQuota/limits", "Namespace/*", "Deployment/app"
+    ),
+    _row(
+        "quota-memory",
+        "memory_quota_exceeded",
+        "event:FailedCreate",
+        "ResourceQuota/limits",
+        "Namespace/*",
+        "Deployment/app",
+    ),
+    _row(
+        "quota-storage",
+        "storage_quota_exceeded",
+        "event:FailedCreate",
+        "ResourceQuota/limits",
+        "Namespace/*",
+        "StatefulSet/app",
+    ),
     _row("quota-needs-limits", "quota_requires_resources", "event:FailedCreate"),
     _row("limit-range", "limit_range_violation", "event:FailedCreate", "Deployment/app", "LimitRange/bounds"),
     _row("pod-security", "pod_security_violation", "event:FailedCreate"),

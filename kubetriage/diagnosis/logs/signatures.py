@@ -112,7 +112,7 @@ SIGNATURES: tuple[Signature, ...] = (
         Symptom.DNS,
         86,
         r"no such host|UnknownHostException|Name or service not known|Temporary failure in name resolution|"
-        r"ENOTFOUND|EAI_AGAIN|getaddrinfo failed|nodename nor servname|Could not resolve host|"
+        r"\bENOTFOUND\b|EAI_AGAIN|getaddrinfo failed|nodename nor servname|Could not resolve host|"
         r"server misbehaving|host not found in upstream|NXDOMAIN|SERVFAIL|failed to resolve|"
         r"could not translate host name|bad address|DNS resolution failed|Name does not resolve",
     ),

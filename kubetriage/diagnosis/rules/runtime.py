@@ -71,7 +71,9 @@ def find_crashes(view: ClusterView) -> Iterable[Suspect]:
         if ended is None or _is_job(view, run):
             continue
         if int(ended.get("exitCode") or 0) == 0 and ended.get("reason") in ("Completed", None):
-            if run.waiting_reason == "CrashLoopBackOff" and not was_killed_by_probe(view, run):
+            # Between two restarts it is "terminated" for a moment, and not yet waiting.
+            repeated = run.waiting_reason == "CrashLoopBackOff" or (run.state.get("terminated") and run.restarts >= 2)
+            if repeated and not was_killed_by_probe(view, run):
                 yield _clean_exit(view, run, ended)
         elif ended.get("reason") not in ("StartError", "ContainerCannotRun"):
             yield _crash(view, run, ended)
