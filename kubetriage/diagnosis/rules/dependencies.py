@@ -20,6 +20,7 @@ from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import is_ready, namespace_of, ref_of, spec_of
+from kubetriage.state.snapshot import Object
 
 _READS = (
     "pods", "services", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs",
@@ -263,6 +264,8 @@ def _database_down(entry: _Complaint, blames: tuple[ObjectRef, ...]) -> Suspect:
 def _name(view: ClusterView, entry: _Complaint) -> Suspect:
     workload, host = entry.workload, entry.hit.host or "a name"
     service = find_service(view, host, namespace_of(entry.run.pod)) if entry.hit.host else None
+    if service is not None and spec_of(service).get("type") == "ExternalName":
+        return _external_name(entry, service)
     exists = service is not None or "." in host or entry.hit.host is None
     if exists or not view.snapshot.was_read("services", namespace_of(entry.run.pod)):
         return suspect(
@@ -302,6 +305,24 @@ def _name(view: ClusterView, entry: _Complaint) -> Suspect:
         ],
         severity=_severity(entry.run),
         confidence=0.88,
+    )
+
+
+def _external_name(entry: _Complaint, service: Object) -> Suspect:
+    ref, target = ref_of("Service", service), str(spec_of(service).get("externalName"))
+    return suspect(
+        "service_external_name_unresolvable",
+        ref,
+        title=f"service {ref.name} stands for {target}, which does not resolve",
+        explanation=f"{entry.workload.short} calls {ref.name}; that Service is an alias of {target}, "
+        f"for which no address is found.",
+        evidence=[quotes.field(ref, "spec.externalName", target), entry.evidence()],
+        remediation=[
+            quotes.look("See what it points to", quotes.kubectl(ref.namespace, f"get service {ref.name} -o yaml")),
+            quotes.change("Correct spec.externalName", quotes.kubectl(ref.namespace, f"edit service {ref.name}")),
+        ],
+        severity=_severity(entry.run),
+        confidence=0.9,
     )
 
 

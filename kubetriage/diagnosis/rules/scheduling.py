@@ -36,7 +36,7 @@ _PREEMPTION = re.compile(r"\bpreemption: ", re.IGNORECASE)
 _REASONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (cause, re.compile(pattern, re.IGNORECASE))
     for cause, pattern in (
-        ("claim", r"persistentvolumeclaim|PersistentVolumeClaims|volume node affinity|volume zone|find available"
+        ("claim", r"persistentvolumeclaim|PersistentVolumeClaims|volume(?:'s)? node affinity|volume zone|find available"
                   r" persistent volumes|bind(?:ing)? .*volume"),
         ("insufficient_cpu", r"Insufficient cpu"),
         ("insufficient_memory", r"Insufficient memory"),

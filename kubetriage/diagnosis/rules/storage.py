@@ -87,7 +87,11 @@ def find_volume_faults(view: ClusterView) -> Iterable[Suspect]:
         if phase_of(pod) != "Pending":
             continue
         ref = ref_of("Pod", pod)
-        unscheduled = [n for n in view.events_of(ref, "FailedScheduling") if "volume node affinity" in n.message]
+        # "volume node affinity conflict", since 1.33 "didn't match PersistentVolume's node affinity"
+        refusals = view.events_of(ref, "FailedScheduling")
+        unscheduled = [
+            note for note in refusals if re.search(r"volume('s)? node affinity", note.message, re.IGNORECASE)
+        ]
         if unscheduled and not pod_spec_of(pod).get("nodeName"):
             yield _volume(
                 view,
