@@ -93,7 +93,7 @@ class DependencyGraph:
                 yield ref_of("Service", service), self._view.workload_of(pod)
 
     def _workload_edges(self) -> Iterator[tuple[ObjectRef, ObjectRef]]:
-        names = _service_names(self._view)
+        names = service_names(self._view)
         for workload, pods in self._view.pods_by_workload.items():
             yield from self._edges_of(workload, self._view.find(workload) or pods[0], names)
             for pod in pods:
@@ -191,7 +191,7 @@ def find_services(text: str, namespace: str | None, names: Mapping[str, set[str 
             yield ObjectRef(kind="Service", name=host, namespace=namespace)
 
 
-def _service_names(view: ClusterView) -> dict[str, set[str | None]]:
+def service_names(view: ClusterView) -> dict[str, set[str | None]]:
     names: dict[str, set[str | None]] = defaultdict(set)
     for service in view.snapshot.items("services"):
         names[name_of(service)].add(namespace_of(service))

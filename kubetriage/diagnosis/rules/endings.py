@@ -1,0 +1,150 @@
+"""Things that do not go away, pods that were sent away, and webhooks that let nothing in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from kubetriage.contracts.diagnosis import ObjectRef, Severity
+from kubetriage.diagnosis import quotes
+from kubetriage.diagnosis.rule import rule
+from kubetriage.diagnosis.suspect import Suspect, suspect
+from kubetriage.diagnosis.view import ClusterView
+from kubetriage.state.objects import (
+    deleted_at,
+    name_of,
+    namespace_of,
+    phase_of,
+    pod_spec_of,
+    ref_of,
+    spec_of,
+    status_of,
+)
+from kubetriage.state.snapshot import Object
+
+# Past the grace period the kubelet kills; a minute more covers its own retries.
+PATIENCE = timedelta(minutes=1)
+RECENT = timedelta(minutes=30)
+_CALLING = re.compile(r"failed calling webhook \"(?P<name>[^\"]+)\"")
+_DENIED = re.compile(r"admission webhook \"(?P<name>[^\"]+)\" denied the request")
+
+
+@rule("pods", "namespaces", "configmaps", "persistentvolumeclaims", "deployments", "replicasets", "statefulsets")
+def find_endless_deletions(view: ClusterView) -> Iterable[Suspect]:
+    for plural, kind in (("pods", "Pod"), ("namespaces", "Namespace")):
+        for item in view.snapshot.items(plural):
+            since = view.ago(deleted_at(item))
+            if since is not None and since > PATIENCE:
+                yield _endless(view, kind, item, since)
+
+
+@rule("pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets")
+def find_evictions(view: ClusterView) -> Iterable[Suspect]:
+    """Evicted lately; leftovers of old evictions are only litter."""
+    for pod in view.pods:
+        if phase_of(pod) != "Failed" or status_of(pod).get("reason") != "Evicted":
+            continue
+        notes = view.events_of(ref_of("Pod", pod), "Evicted")
+        since = view.ago(notes[-1].last) if notes else None
+        if since is None or since > RECENT:
+            continue
+        workload, message = view.workload_of(pod), str(status_of(pod).get("message") or "")
+        yield suspect(
+            "pod_evicted",
+            workload,
+            title=f"pods of {workload.name} are evicted",
+            explanation=f"{name_of(pod)} was evicted: {quotes.shorten(message, 200)}",
+            evidence=[quotes.field(ref_of("Pod", pod), "status.message", message), quotes.event(notes[-1])],
+            remediation=[
+                quotes.look("See the node", f"kubectl describe node {pod_spec_of(pod).get('nodeName')}"),
+                quotes.change(
+                    "Raise the limit that the message names, or use less",
+                    quotes.kubectl(workload.namespace, f"edit {workload.short}"),
+                ),
+            ],
+            severity=Severity.HIGH,
+            confidence=0.9,
+        )
+
+
+@rule("events", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "replicasets", "statefulsets")
+def find_webhook_refusals(view: ClusterView) -> Iterable[Suspect]:
+    for note in view.all_events("FailedCreate"):
+        since = view.ago(note.last)
+        if since is not None and since > RECENT:
+            continue
+        called, denied = _CALLING.search(note.message), _DENIED.search(note.message)
+        match = called or denied
+        if match is None:
+            continue
+        about = ObjectRef(kind=note.kind, name=note.name, namespace=note.namespace)
+        owner = view.find(about)
+        if owner is not None and int(status_of(owner).get("replicas") or 0) >= int(spec_of(owner).get("replicas") or 1):
+            continue
+        cause = "webhook_denied" if denied else "webhook_unavailable"
+        if called and "x509" in note.message:
+            cause = "webhook_certificate_invalid"
+        config = next(iter(_configurations(view, match["name"])), None)
+        target = config or (view.workload_of(owner, note.kind) if owner is not None else about)
+        yield suspect(
+            cause,
+            target,
+            title=f"webhook {match['name']} lets no pods in",
+            explanation=f"The pods of {note.name} are refused: {quotes.shorten(note.message, 240)}",
+            evidence=[quotes.event(note)],
+            remediation=[
+                quotes.look("See the webhook", f"kubectl get {target.kind.lower()} {target.name} -o yaml"),
+                quotes.change("Repair its Service and certificate, or narrow what it applies to"),
+            ],
+            severity=Severity.CRITICAL,
+            confidence=0.93,
+        )
+
+
+def _configurations(view: ClusterView, webhook: str) -> Iterator[ObjectRef]:
+    for plural, kind in (
+        ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
+        ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
+    ):
+        for item in view.snapshot.items(plural):
+            if any(entry.get("name") == webhook for entry in item.get("webhooks") or ()):
+                yield ref_of(kind, item)
+
+
+def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Suspect:
+    ref = ref_of(kind, item)
+    finalizers = [str(entry) for entry in item["metadata"].get("finalizers") or ()]
+    evidence = [quotes.field(ref, "metadata.deletionTimestamp", str(item["metadata"].get("deletionTimestamp")))]
+    if finalizers:
+        evidence.append(quotes.field(ref, "metadata.finalizers", ", ".join(finalizers)))
+    evidence.extend(
+        quotes.field(ref, f"status.conditions[{entry.get('type')}]", str(entry.get("message")))
+        for entry in status_of(item).get("conditions") or ()
+        if kind == "Namespace" and entry.get("status") == "True"
+    )
+    cause = "namespace_stuck_terminating" if kind == "Namespace" else (
+        "finalizer_blocking" if finalizers else "pod_stuck_terminating"
+    )  # fmt: skip
+    target = view.workload_of(item) if kind == "Pod" else ref
+    held = f", held by {quotes.list_names(finalizers)}" if finalizers else ""
+    where = namespace_of(item)
+    return suspect(
+        cause,
+        target,
+        title=f"{ref.short} is being deleted and does not go{held}",
+        explanation=f"{ref.short} was deleted {int(since.total_seconds())} s ago and is still there{held}.",
+        evidence=evidence,
+        remediation=[
+            quotes.look("See what remains", quotes.kubectl(where, f"get {ref.short} -o yaml")),
+            quotes.change(
+                "Repair the controller that owns the finalizer; remove it by hand only when nothing is left to do",
+                quotes.kubectl(where, f"edit {ref.short}"),
+            ),
+        ],
+        severity=Severity.HIGH,
+        confidence=0.9,
+    )
+
+
+RULES = (find_endless_deletions, find_evictions, find_webhook_refusals)
