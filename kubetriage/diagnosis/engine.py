@@ -63,7 +63,12 @@ def diagnose(snapshot: Snapshot, scope: Scope) -> Diagnosis:
 
 def find_suspects(view: ClusterView) -> list[Suspect]:
     """What every rule says of the namespaces that were asked about."""
-    return [entry for rule in all_rules() for entry in rule.find(view) if view.in_scope(entry.object.namespace)]
+    return [entry for rule in all_rules() for entry in rule.find(view) if view.in_scope(_namespace_of(entry.object))]
+
+
+def _namespace_of(ref: ObjectRef) -> str | None:
+    """Where a fault belongs; a Namespace to itself, other cluster-wide things to everybody."""
+    return ref.name if ref.kind == "Namespace" else ref.namespace
 
 
 def _is_wanted(incident: Incident, view: ClusterView, scope: Scope) -> bool:

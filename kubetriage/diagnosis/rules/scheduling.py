@@ -80,7 +80,9 @@ def find_unschedulable(view: ClusterView) -> Iterable[Suspect]:
             continue
         message, evidence = found
         cause = find_reason(message, pod, view.snapshot.items("nodes"))
-        if cause is not None and _waits_long_enough(view, pod):
+        # A node autoscaler may still bring room; nothing brings labels, and no cordon ends by itself.
+        waits = cause is not None and cause.startswith("insufficient_") and not _waits_long_enough(view, pod)
+        if cause is not None and not waits:
             yield _unschedulable(view, pod, cause, message, evidence)
 
 

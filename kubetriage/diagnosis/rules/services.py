@@ -6,6 +6,7 @@ https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
@@ -16,7 +17,10 @@ from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import (
     annotations_of,
     container_ports,
+    container_statuses,
     containers_of,
+    created_at,
+    init_container_statuses,
     is_ready,
     labels_of,
     name_of,
@@ -27,6 +31,8 @@ from kubetriage.state.objects import (
 from kubetriage.state.snapshot import Object
 
 _READS = ("services", "pods", "deployments", "replicasets", "statefulsets", "daemonsets", "endpoints")
+# Images are pulled and programs start within this time, mostly.
+START = timedelta(seconds=90)
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 # Ports of mesh proxies: they answer for the app, so a targetPort among them is not a slip.
 _PROXY_PORTS = frozenset({15001, 15006, 15008, 15020, 15021, 15090, 4143, 4191})
@@ -67,7 +73,8 @@ def find_services_without_ready_pods(view: ClusterView) -> Iterable[Suspect]:
         if not pods or _is_special(service) or any(is_ready(pod) for pod in pods):
             continue
         workloads = tuple(dict.fromkeys(view.workload_of(pod) for pod in pods))
-        if all(ref.kind in ("Job", "CronJob") for ref in workloads):
+        starting = all(_is_starting(view, pod) for pod in pods)
+        if starting or all(ref.kind in ("Job", "CronJob") for ref in workloads):
             continue
         ref = ref_of("Service", service)
         yield suspect(
@@ -84,6 +91,13 @@ def find_services_without_ready_pods(view: ClusterView) -> Iterable[Suspect]:
             depth=Depth.SYMPTOM,
             blames=workloads,
         )
+
+
+def _is_starting(view: ClusterView, pod: Object) -> bool:
+    """Created a moment ago and nothing has ended yet: a start, not a fault."""
+    age = view.ago(created_at(pod))
+    restarted = any(entry.get("restartCount") for entry in (*container_statuses(pod), *init_container_statuses(pod)))
+    return age is not None and age < START and not restarted
 
 
 def _is_special(service: Object) -> bool:
