@@ -3,7 +3,7 @@ SHELL := bash
 PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
 
-.PHONY: help setup run test test-cluster lint format eval sample requirements clean
+.PHONY: help setup run test test-cluster lint format eval sample docs requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ format: setup ## ruff's fixes and formatting
 eval: setup ## Cloud-OpsBench: make eval CASES=folder INDEX=cases.jsonl
 	@.venv/bin/kubetriage eval cloud-opsbench --cases "$(CASES)" --index "$(INDEX)" --out predictions.jsonl --jobs 2
 
-sample: setup ## capture samples/shop.tar.gz anew from the cluster that KUBECONFIG names
-	@tests/shop/recreate samples/shop.tar.gz
+sample: setup ## run the shop in the cluster that KUBECONFIG names and capture samples/shop.tar.gz anew
+	@tests/shop/recreate
+
+docs: setup ## regenerate docs/causes.md and docs/diagnosis.schema.json
+	@$(PY) -m kubetriage.cli.generate
 
 requirements: setup ## pin all requirement files anew
 	@for name in gateway agent ingest dev uv; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$name.in -o requirements/$$name.txt; done
