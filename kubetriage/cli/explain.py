@@ -27,4 +27,3 @@ def command(cause: str | None) -> None:
     click.echo(f"{found.title}  ({found.code}, {found.domain})\n")
     for label, text in (("Means", found.meaning), ("Shows as", found.evidence), ("Fix", found.fix)):
         click.echo(f"{label + ':':10}{text}")
-    click.echo(f"{'Runbook:':10}{found.runbook}")

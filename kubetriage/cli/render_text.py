@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import click
 
 from kubetriage.contracts.diagnosis import Diagnosis, Evidence, Incident, Outcome, Severity
-from kubetriage.diagnosis import CAUSES
 
 WIDTH = 110
 MOST_FULL = 3  # incidents told at length; the others get a line
@@ -63,8 +62,7 @@ def _incident(incident: Incident) -> Iterator[str]:
     if incident.affected:
         names = dict.fromkeys(f"{ref.kind.lower()}/{ref.name}" for ref in incident.affected)
         yield from _wrapped(f"Also affected: {', '.join(list(names)[:8])}{' …' if len(names) > 8 else ''}", "")
-    runbook = CAUSES[cause.cause].runbook if cause.cause in CAUSES else cause.runbook_query
-    yield f"Runbook: {runbook}  (cause: {cause.cause})"
+    yield f"More: kubetriage explain {cause.cause}"
 
 
 def _chain(incident: Incident) -> Iterator[str]:
