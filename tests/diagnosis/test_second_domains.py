@@ -142,6 +142,21 @@ def test_a_healthy_twin_has_no_incident(name: str) -> None:
     assert causes(diagnosed(*HEALTHY[name]())) == []
 
 
+EVICTION = 'Usage of EmptyDir volume "scratch" exceeds the limit "8Mi".'
+
+
+@pytest.mark.parametrize("phase", ["Running", "Failed"], ids=["still-ending", "ended"])
+def test_an_eviction_is_told_by_its_event(phase: str) -> None:
+    gone = pod(phase=phase, statuses=[status(ready=False)])
+    assert causes(diagnosed(*deployment(), gone, event(gone, "Evicted", EVICTION)))[0][0] == "pod_evicted"
+
+
+def test_an_eviction_that_its_workload_has_recovered_from_is_history() -> None:
+    gone = pod(phase="Failed", statuses=[])
+    items = [*deployment(), a_service(), pod(), gone, event(gone, "Evicted", EVICTION, ago=20, count=1)]
+    assert causes(diagnosed(*items)) == []
+
+
 def test_a_refused_right_is_answered_with_the_role_that_grants_exactly_it() -> None:
     denied = 'pods is forbidden: User "system:serviceaccount:shop:bot" cannot list resource "pods" in API group ""'
     broken = pod(statuses=[status(ready=False)])

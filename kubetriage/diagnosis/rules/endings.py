@@ -10,10 +10,10 @@ from kubetriage.contracts.diagnosis import ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Suspect, suspect
-from kubetriage.diagnosis.view import ClusterView
+from kubetriage.diagnosis.view import ClusterView, EventNote
 from kubetriage.state.objects import (
     deleted_at,
-    name_of,
+    is_ready,
     namespace_of,
     phase_of,
     pod_spec_of,
@@ -26,6 +26,7 @@ from kubetriage.state.snapshot import Object
 # Past the grace period the kubelet kills; a minute more covers its own retries.
 PATIENCE = timedelta(minutes=1)
 RECENT = timedelta(minutes=30)
+SETTLED = timedelta(minutes=5)
 _CALLING = re.compile(r"failed calling webhook \"(?P<name>[^\"]+)\"")
 _DENIED = re.compile(r"admission webhook \"(?P<name>[^\"]+)\" denied the request")
 
@@ -41,23 +42,26 @@ def find_endless_deletions(view: ClusterView) -> Iterable[Suspect]:
 
 @rule("pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets")
 def find_evictions(view: ClusterView) -> Iterable[Suspect]:
-    """Evicted lately; leftovers of old evictions are only litter."""
-    for pod in view.pods:
-        if phase_of(pod) != "Failed" or status_of(pod).get("reason") != "Evicted":
+    """Evicted lately, by the kubelet's event: the pod may still be ending, or be gone already.
+    One eviction that its workload has recovered from is history."""
+    for note in view.all_events("Evicted"):
+        since = view.ago(note.last)
+        if note.kind != "Pod" or since is None or since > RECENT:
             continue
-        notes = view.events_of(ref_of("Pod", pod), "Evicted")
-        since = view.ago(notes[-1].last) if notes else None
-        if since is None or since > RECENT:
+        pod = view.snapshot.get("pods", note.namespace, note.name)
+        workload = view.workload_of(pod) if pod is not None else _by_pod_name(view, note)
+        if workload is None or (since > SETTLED and _is_well(view, workload)):
             continue
-        workload, message = view.workload_of(pod), str(status_of(pod).get("message") or "")
+        message = note.message
+        node = pod_spec_of(pod).get("nodeName") if pod is not None else None
         yield suspect(
             "pod_evicted",
             workload,
             title=f"pods of {workload.name} are evicted",
-            explanation=f"{name_of(pod)} was evicted: {quotes.shorten(message, 200)}",
-            evidence=[quotes.field(ref_of("Pod", pod), "status.message", message), quotes.event(notes[-1])],
+            explanation=f"{note.name} was evicted: {quotes.shorten(message, 200)}",
+            evidence=[quotes.event(note)],
             remediation=[
-                quotes.look("See the node", f"kubectl describe node {pod_spec_of(pod).get('nodeName')}"),
+                quotes.look("See the node", f"kubectl describe node {node or ''}".strip()),
                 quotes.change(
                     "Raise the limit that the message names, or use less",
                     quotes.kubectl(workload.namespace, f"edit {workload.short}"),
@@ -66,6 +70,19 @@ def find_evictions(view: ClusterView) -> Iterable[Suspect]:
             severity=Severity.HIGH,
             confidence=0.9,
         )
+
+
+def _by_pod_name(view: ClusterView, note: EventNote) -> ObjectRef | None:
+    """The workload of a pod that is gone: its name is the pod's without the generated endings."""
+    for ref, _ in view.workloads():
+        if ref.namespace == note.namespace and re.fullmatch(rf"{re.escape(ref.name)}(-[a-z0-9]+){{1,2}}", note.name):
+            return ref
+    return None
+
+
+def _is_well(view: ClusterView, workload: ObjectRef) -> bool:
+    live = [pod for pod in view.pods_of(workload) if phase_of(pod) != "Failed"]
+    return bool(live) and all(is_ready(pod) for pod in live)
 
 
 @rule("events", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "replicasets", "statefulsets")
