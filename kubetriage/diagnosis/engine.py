@@ -8,6 +8,7 @@ import kubetriage
 from kubetriage.contracts.diagnosis import Diagnosis, Incident, ObjectRef, Outcome, Scope
 from kubetriage.diagnosis.causes import CAUSES
 from kubetriage.diagnosis.changes import with_changes
+from kubetriage.diagnosis.existence import find_missing_target
 from kubetriage.diagnosis.graph import DependencyGraph
 from kubetriage.diagnosis.incidents import build_incidents, merge
 from kubetriage.diagnosis.rules import all_rules
@@ -46,10 +47,12 @@ def diagnose(snapshot: Snapshot, scope: Scope) -> Diagnosis:
         incidents = _renumbered([entry for entry in incidents if _is_wanted(entry, view, scope)])
         incidents = [with_changes(entry, view) for entry in incidents]
     blind = [gap for gap in snapshot.unreadable if gap.resource in _ESSENTIAL and gap.verb == "list"]
-    outcome = Outcome.FAULT_FOUND if incidents else Outcome.INCONCLUSIVE if blind else Outcome.NO_FAULT_FOUND
+    missing = None if incidents or blind else find_missing_target(snapshot, scope)
+    sure = not (blind or missing)
+    outcome = Outcome.FAULT_FOUND if incidents else Outcome.NO_FAULT_FOUND if sure else Outcome.INCONCLUSIVE
     return Diagnosis(
         outcome=outcome,
-        summary=_summary(outcome, incidents, snapshot, scope),
+        summary=missing or _summary(outcome, incidents, snapshot, scope),
         scope=scope,
         incidents=tuple(incidents),
         unreadable=tuple(gap for gap in snapshot.unreadable if gap.resource not in _BY_DESIGN),
