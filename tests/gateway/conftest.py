@@ -6,26 +6,15 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import redis
 
-from tests.gateway.support import (
-    AGENT,
-    KEY,
-    ROOT,
-    RedisServer,
-    RunningGateway,
-    add_users,
-    free_port,
-    start_gateway,
-    stop,
-    wait_for_port,
-)
+from tests.gateway.support import AGENT, add_users, start_gateway
+from tests.processes import KEY, ROOT, RedisServer, RunningService, free_port, stop, wait_for_port
 
 
 @pytest.fixture(scope="session")
@@ -40,24 +29,9 @@ def agent_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(free_port(), tmp_path_factory.mktemp("redis"))
-    yield server
-    stop(server.process)
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """For tests that pause or kill it."""
-    server = RedisServer(free_port(), tmp_path)
-    yield server
-    stop(server.process)
-
-
-@pytest.fixture(scope="session")
 def session_gateway(
     shared_redis: RedisServer, agent_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningGateway]:
+) -> Iterator[RunningService]:
     asyncio.run(add_users(shared_redis.url))
     generous = {f"limit_{name}": "100000/minute" for name in ("user", "ask", "address")}
     running = start_gateway(tmp_path_factory.mktemp("gateway"), shared_redis.url, agent_url, **generous)
@@ -66,7 +40,7 @@ def session_gateway(
 
 
 @pytest.fixture
-def gateway(session_gateway: RunningGateway, shared_redis: RedisServer) -> RunningGateway:
+def gateway(session_gateway: RunningService, shared_redis: RedisServer) -> RunningService:
     """The shared gateway; what earlier tests counted and stored is gone, users and keys stay."""
     client = redis.Redis.from_url(shared_redis.url)
     for pattern in ("kt:limit:*", "kt:session*", "kt:refresh:*", "kt:denied:*"):
@@ -77,20 +51,14 @@ def gateway(session_gateway: RunningGateway, shared_redis: RedisServer) -> Runni
 
 
 @pytest.fixture
-def make_gateway(tmp_path: Path, agent_url: str) -> Iterator[Callable[..., RunningGateway]]:
+def make_gateway(tmp_path: Path, agent_url: str) -> Iterator[Callable[..., RunningService]]:
     """A gateway of the test's own, with its own settings."""
-    started: list[RunningGateway] = []
+    started: list[RunningService] = []
 
-    def make(redis_url: str, *, agent: str = agent_url, **settings: Any) -> RunningGateway:
+    def make(redis_url: str, *, agent: str = agent_url, **settings: Any) -> RunningService:
         started.append(start_gateway(tmp_path, redis_url, agent, **settings))
         return started[-1]
 
     yield make
     for running in started:
         running.end()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        yield session

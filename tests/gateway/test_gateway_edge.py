@@ -13,7 +13,8 @@ import time
 import pytest
 import redis
 
-from tests.gateway.support import ROOT, bearer, eventually, log_in, send
+from tests.gateway.support import bearer, log_in
+from tests.processes import ROOT, eventually, send
 
 
 async def test_errors_nobody_wrote_are_problems_too(gateway, http):

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tests.gateway.support import bearer, eventually, log_in, seen_by_agent, send
+from tests.gateway.support import bearer, log_in, seen_by_agent
+from tests.processes import eventually, send
 
 
 @pytest.fixture

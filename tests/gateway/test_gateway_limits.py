@@ -5,7 +5,8 @@ import time
 import pytest
 
 from gateway.problems import QUOTA_EXCEEDED
-from tests.gateway.support import PASSWORD, RedisServer, add_users, bearer, log_in, send, stop
+from tests.gateway.support import PASSWORD, add_users, bearer, log_in
+from tests.processes import RedisServer, send, stop
 
 
 async def test_the_quota_of_a_user_admits_exactly_the_limit_and_says_where_one_stands(own_redis, make_gateway, http):

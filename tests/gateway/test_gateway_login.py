@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from gateway.users import UserError, open_users
-from tests.gateway.support import PASSWORD, add_users, bearer, log_in, send
+from tests.gateway.support import PASSWORD, add_users, bearer, log_in
+from tests.processes import send
 
 
 async def test_login_gives_a_token_that_says_who_i_am(gateway, http):

@@ -15,7 +15,8 @@ from gateway.signing_keys import KeySet, SigningKeyError, new_key, read_keys
 from gateway.users import User
 from kubetriage.contracts.identity import InternalClaims, Role
 from kubetriage.safety.internal_tokens import InternalTokenError, sign_internal, verify_internal
-from tests.gateway.support import bearer, log_in, send
+from tests.gateway.support import bearer, log_in
+from tests.processes import send
 
 USER = User("ada", Role.VIEWER, ("shop",), None, disabled=False, epoch=0)
 KEYS = read_keys(new_key())
