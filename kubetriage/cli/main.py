@@ -15,6 +15,7 @@ _COMMANDS = {
     "diagnose": ("diagnose", "Find what is wrong in a cluster or a bundle, why, and how to mend it."),
     "explain": ("explain", "What a cause means, how it shows, and what to do."),
     "search": ("search", "Find the runbook for a symptom, an alert or an error line."),
+    "ingest": ("ingest", "Write runbooks to Chroma, only what changed."),
     "bundle": ("bundle", "Capture a cluster into a file (read-only, redacted)."),
     "eval": ("evaluate", "Measure the diagnosis on labelled cases."),
     "completion": ("completion", "Shell completion for bash, zsh or fish."),

@@ -78,7 +78,7 @@ def _chain(incident: Incident) -> Iterator[str]:
 
 def _quote(quote: Evidence) -> Iterator[str]:
     time = f"  {quote.time:%H:%M:%S}Z" if quote.time else ""
-    times = f"  ×{quote.count}" if quote.count and quote.count > 1 else ""  # noqa: RUF001 - times, for people
+    times = f"  ×{quote.count}" if quote.count and quote.count > 1 else ""
     yield f'  "{_cut(" ".join(quote.quote.split()), WIDTH - 4)}"'
     yield click.style(f"      {quote.kind.value} {quote.source} {quote.where}{time}{times}", dim=True)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import click
+
+from kubetriage.contracts.api import SearchRequest, SearchResponse
 
 
 @click.command("search")
@@ -13,9 +16,9 @@ import click
 @click.option(
     "--runbooks",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="folder of Markdown runbooks",
+    help="folder of Markdown runbooks (default: the bundled ones)",
 )
+@click.option("--chroma", metavar="URL", help="search what was ingested into this Chroma server")
 @click.option("-k", "count", type=click.IntRange(1, 50), default=5, show_default=True, help="how many documents")
 @click.option("--alert", metavar="NAME", help="the runbook that serves exactly this alert comes first")
 @click.option("-n", "--namespace", metavar="NS", help="leave out runbooks of other namespaces")
@@ -23,7 +26,8 @@ import click
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
     query: str,
-    runbooks: Path,
+    runbooks: Path | None,
+    chroma: str | None,
     count: int,
     alert: str | None,
     namespace: str | None,
@@ -31,14 +35,16 @@ def command(
     output: str,
 ) -> None:
     """Find the runbook for a symptom, an alert or an error line. Works offline."""
-    from kubetriage.contracts.api import SearchRequest  # noqa: PLC0415 - see main
-    from kubetriage.retrieval.minilm import MiniLm, find_weights  # noqa: PLC0415 - see main
-    from kubetriage.retrieval.runbooks import read_runbooks  # noqa: PLC0415 - see main
-    from kubetriage.retrieval.search import RunbookIndex  # noqa: PLC0415 - see main
+    if runbooks is not None and chroma is not None:
+        raise click.UsageError("--runbooks and --chroma exclude each other")
+    from kubetriage.retrieval.searcher import RetrievalUnavailableError  # noqa: PLC0415 - see main
 
-    weights = find_weights() if embedder == "auto" else None
-    index = RunbookIndex(list(read_runbooks(runbooks)), MiniLm(weights) if weights else None)
-    found = index.search(SearchRequest(query=query, k=count, alert=alert, namespace=namespace))
+    request = SearchRequest(query=query, k=count, alert=alert, namespace=namespace)
+    try:
+        found = asyncio.run(_search(request, runbooks, chroma, bm25=embedder == "bm25"))
+    except RetrievalUnavailableError as error:
+        click.echo(f"kubetriage: {error}", err=True)
+        sys.exit(1)
     if output == "json":
         click.echo(found.model_dump_json(indent=2))
         return
@@ -48,3 +54,20 @@ def command(
     for passage in found.passages:
         click.echo(f"{passage.score:.2f}  {passage.path}  {passage.title}: {passage.heading}")
         click.echo(f"      {' '.join(passage.text.split())[:160]}")
+
+
+async def _search(request: SearchRequest, runbooks: Path | None, chroma: str | None, *, bm25: bool) -> SearchResponse:
+    from kubetriage.retrieval.searcher import FolderSearcher, RunbookSearcher, bundled_folder  # noqa: PLC0415 - see main
+    from kubetriage.retrieval.searcher import default_embedder as embedder  # noqa: PLC0415 - see main
+
+    searcher: RunbookSearcher
+    if chroma is not None:
+        from kubetriage.retrieval.chroma_store import ChromaSearcher, ChromaStore  # noqa: PLC0415 - see main
+
+        searcher = ChromaSearcher(ChromaStore(chroma, None if bm25 else embedder()))
+    else:
+        searcher = FolderSearcher(runbooks or bundled_folder(), None if bm25 else embedder())
+    try:
+        return await searcher.search(request)
+    finally:
+        await searcher.aclose()

@@ -36,7 +36,7 @@ class MiniLm:
 
     def __init__(self, weights: Path, cache: Path | None = None) -> None:
         self._weights = weights
-        self._cache = cache or _cache_folder()
+        self._cache = cache or cache_folder()
         self._session: Any = None
         self._tokenizer: Any = None
 
@@ -71,7 +71,8 @@ class MiniLm:
         self._tokenizer.enable_padding()
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where graphs and vectors are kept between starts."""
     given = os.environ.get("KUBETRIAGE_CACHE") or os.environ.get("XDG_CACHE_HOME")
     return Path(given or Path.home() / ".cache") / "kubetriage"
 

@@ -18,6 +18,7 @@ _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 # An alert name as Prometheus rules have them: two CamelCase humps at least.
+HUMPS = re.compile(r"\b(?:[A-Z][a-z0-9]+){2,}\b")
 _ALERT = re.compile(r"^(?:[A-Z][a-z0-9]+){2,}[A-Za-z0-9]*$")
 
 
@@ -33,10 +34,20 @@ class Chunk:
     namespaces: tuple[str, ...] = ()
 
     @property
+    def embedded_text(self) -> str:
+        """What an embedder reads: title and heading belong to every piece."""
+        return f"{readable(self.title)}. {self.heading}. {self.text}"
+
+    @property
     def id(self) -> str:
         """The same for the same content, so that a second ingest writes nothing."""
         parts = (VERSION, self.path, self.title, self.heading, self.text, *self.alerts, *self.namespaces)
         return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
+
+def readable(text: str) -> str:
+    """``KubePodCrashLooping (Kube Pod Crash Looping)``: sentence embedders read words."""
+    return HUMPS.sub(lambda match: f"{match[0]} ({re.sub(r'(?<=[a-z0-9])(?=[A-Z])', ' ', match[0])})", text)
 
 
 def read_runbooks(folder: Path) -> Iterator[Chunk]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubetriage.contracts.api import Passage, SearchRequest, SearchResponse
-from kubetriage.retrieval.runbooks import Chunk
+from kubetriage.retrieval.runbooks import HUMPS, Chunk, readable
 from kubetriage.retrieval.tokens import expand, tokenize
 
 # Share of BM25 in the fused score; flat between .25 and .35 (docs of the measurement: ADR 0006).
@@ -15,7 +14,6 @@ BM25_SHARE = 0.3
 LAY_SHARE = 0.5
 # More than any fused score: an exact alert is always first.
 PINNED = 2.0
-_HUMPS = re.compile(r"\b(?:[A-Z][a-z0-9]+){2,}\b")
 
 
 class Embedder(Protocol):
@@ -28,9 +26,12 @@ class Embedder(Protocol):
 
 
 class RunbookIndex:
-    """An index over chunks; immutable. Building embeds every chunk once when there is an embedder."""
+    """An index over chunks; immutable.
 
-    def __init__(self, chunks: Sequence[Chunk], embedder: Embedder | None = None) -> None:
+    ``vectors``: the chunks' own, shape (chunks, dimensions); without them an embedder makes them here.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk], embedder: Embedder | None = None, *, vectors: Any = None) -> None:
         import bm25s  # noqa: PLC0415 - 0.3 s that only a search pays
 
         self._chunks = tuple(chunks)
@@ -38,7 +39,9 @@ class RunbookIndex:
         self._bm25 = bm25s.BM25()
         if self._chunks:
             self._bm25.index([_tokens_of(chunk) for chunk in self._chunks], show_progress=False)
-        self._vectors = embedder.embed([_text_of(chunk) for chunk in self._chunks]) if embedder and chunks else None
+        if vectors is None and embedder and self._chunks:
+            vectors = embedder.embed([chunk.embedded_text for chunk in self._chunks])
+        self._vectors = vectors
 
     @property
     def embedder(self) -> str:
@@ -49,7 +52,7 @@ class RunbookIndex:
         allowed = [index for index, chunk in enumerate(self._chunks) if _is_for(chunk, request.namespace)]
         scores = self._scores(request.query) if allowed else []
         best: dict[str, tuple[float, int]] = {}
-        named = {name.lower() for name in (request.alert, *_HUMPS.findall(request.query)) if name}
+        named = {name.lower() for name in (request.alert, *HUMPS.findall(request.query)) if name}
         for index in allowed:
             chunk = self._chunks[index]
             score = float(scores[index]) + (PINNED if named & set(chunk.alerts) else 0.0)
@@ -67,7 +70,7 @@ class RunbookIndex:
         lexical = lexical / top if top > 0 else lexical
         if self._embedder is None or self._vectors is None:
             return lexical
-        vector = self._embedder.embed([_readable(query)])[0]
+        vector = self._embedder.embed([readable(query)])[0]
         cosine = numpy.asarray(self._vectors @ vector)
         return BM25_SHARE * lexical + (1 - BM25_SHARE) * cosine
 
@@ -88,15 +91,6 @@ def _is_for(chunk: Chunk, namespace: str | None) -> bool:
 def _tokens_of(chunk: Chunk) -> list[str]:
     title = tokenize(f"{chunk.title} {' '.join(chunk.alerts)}")
     return [*title, *title, *tokenize(chunk.heading), *tokenize(chunk.text)]
-
-
-def _text_of(chunk: Chunk) -> str:
-    return f"{_readable(chunk.title)}. {chunk.heading}. {chunk.text}"
-
-
-def _readable(text: str) -> str:
-    """``KubePodCrashLooping (Kube Pod Crash Looping)``: sentence embedders read words."""
-    return _HUMPS.sub(lambda match: f"{match[0]} ({re.sub(r'(?<=[a-z0-9])(?=[A-Z])', ' ', match[0])})", text)
 
 
 def _passage(chunk: Chunk, score: float) -> Passage:

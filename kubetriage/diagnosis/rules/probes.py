@@ -212,7 +212,7 @@ def _lifetime(run: ContainerRun) -> timedelta | None:
 def _given_time(probe: Mapping[str, Any]) -> str:
     delay, period = int(probe.get("initialDelaySeconds") or 0), int(probe.get("periodSeconds") or 10)
     threshold, timeout = int(probe.get("failureThreshold") or 3), int(probe.get("timeoutSeconds") or 1)
-    return f"{delay}s + {threshold} × {period}s (timeout {timeout}s)"  # noqa: RUF001 - a product, for people
+    return f"{delay}s + {threshold} × {period}s (timeout {timeout}s)"
 
 
 def _suspect(

@@ -1,0 +1,265 @@
+"""Runbooks in a Chroma server: writing what changed, and searching what is there.
+
+One collection per embedder (vectors of two models must not meet). Search is exact in this process over
+what the collection holds: for a team's thousands of chunks that is faster than a query over HTTP and finds
+more than HNSW does (docs/retrieval.md), and BM25, which Chroma's server does not have, needs the texts anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from kubetriage.contracts.api import SearchRequest, SearchResponse
+from kubetriage.retrieval.runbooks import Chunk
+from kubetriage.retrieval.search import Embedder, RunbookIndex
+from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, default_embedder
+
+BUNDLED = "bundled"
+_PAGE = 1000  # chunks per request
+_BATCH = 64  # chunks embedded and written at once: a step of the progress
+_SECONDS = 10.0  # of one request; chromadb's client has no deadline of its own
+_NO_VECTOR = [1.0]  # Chroma wants a vector; without an embedder every chunk has the same
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSummary:
+    """What a sync did, in chunks; ``documents`` counts files."""
+
+    documents: int
+    chunks: int
+    added: int
+    unchanged: int
+    removed: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.documents} runbooks, {self.chunks} chunks: {self.added} added, {self.unchanged} unchanged, "
+            f"{self.removed} removed in {self.seconds:.1f} s"
+        )
+
+
+class ChromaStore:
+    """The runbooks' collection of one Chroma server. Every method raises RetrievalUnavailableError."""
+
+    def __init__(self, url: str, embedder: Embedder | None) -> None:
+        self._url = url
+        self._embedder = embedder
+        self._client: Any = None
+
+    @property
+    def collection_name(self) -> str:
+        return f"runbooks-{self._embedder.name if self._embedder else 'bm25'}"
+
+    async def sync(
+        self, chunks: Sequence[Chunk], *, source: str, progress: Progress = lambda _done, _all: None
+    ) -> IngestSummary:
+        """Makes ``source``'s part of the collection equal to ``chunks``; other sources stay as they are.
+
+        New chunks are written before old ones go, so that a search in between misses nothing.
+        """
+        began = time.perf_counter()
+        wanted = {f"{source}:{chunk.id}": chunk for chunk in chunks}
+        async with self._reaching() as client:
+            collection = await client.get_or_create_collection(
+                self.collection_name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+            )
+            present = await _ids(collection, source)
+        new = [(name, chunk) for name, chunk in wanted.items() if name not in present]
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            vectors = await asyncio.to_thread(self._embed, [chunk for _, chunk in batch])
+            async with self._reaching():
+                await collection.upsert(
+                    ids=[name for name, _ in batch],
+                    embeddings=vectors,
+                    documents=[chunk.text or chunk.heading for _, chunk in batch],
+                    metadatas=[_metadata(chunk, source) for _, chunk in batch],
+                )
+            progress(start + len(batch), len(new))
+        gone = sorted(present - wanted.keys())
+        async with self._reaching():
+            for start in range(0, len(gone), _PAGE):
+                await collection.delete(ids=gone[start : start + _PAGE])
+            if new or gone:
+                await collection.modify(metadata={"generation": uuid4().hex})
+        return IngestSummary(
+            documents=len({chunk.path for chunk in chunks}),
+            chunks=len(wanted),
+            added=len(new),
+            unchanged=len(wanted) - len(new),
+            removed=len(gone),
+            seconds=time.perf_counter() - began,
+        )
+
+    async def generation(self) -> str:
+        """Changes whenever a sync changed something."""
+        async with self._reaching() as client:
+            collection = await self._existing(client)
+            return str((collection.metadata or {}).get("generation"))
+
+    async def read_index(self) -> RunbookIndex:
+        """Everything that the collection holds, searchable."""
+        chunks: list[Chunk] = []
+        vectors: list[Any] = []
+        async with self._reaching() as client:
+            collection = await self._existing(client)
+            while True:
+                page = await collection.get(
+                    include=["documents", "metadatas", "embeddings"], limit=_PAGE, offset=len(chunks)
+                )
+                chunks.extend(
+                    _chunk(text, about) for text, about in zip(page["documents"], page["metadatas"], strict=True)
+                )
+                vectors.extend(page["embeddings"])
+                if len(page["ids"]) < _PAGE:
+                    break
+        if not chunks:
+            raise _nothing_ingested()
+        return await asyncio.to_thread(self._index, chunks, vectors)
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client._server.__aexit__(None, None, None)
+
+    def _index(self, chunks: list[Chunk], vectors: list[Any]) -> RunbookIndex:
+        import numpy  # noqa: PLC0415 - only where vectors are used
+
+        if self._embedder is None:
+            return RunbookIndex(chunks)
+        return RunbookIndex(chunks, self._embedder, vectors=numpy.asarray(vectors, dtype=numpy.float32))
+
+    def _embed(self, chunks: Sequence[Chunk]) -> list[list[float]]:
+        if self._embedder is None:
+            return [_NO_VECTOR for _ in chunks]
+        found: list[list[float]] = self._embedder.embed([chunk.embedded_text for chunk in chunks]).tolist()
+        return found
+
+    async def _existing(self, client: Any) -> Any:
+        from chromadb.errors import NotFoundError  # noqa: PLC0415 - see _connect
+
+        try:
+            return await client.get_collection(self.collection_name, embedding_function=None)
+        except NotFoundError as error:
+            raise _nothing_ingested() from error
+
+    @asynccontextmanager
+    async def _reaching(self) -> AsyncIterator[Any]:
+        """The client, with a deadline and one error for whatever goes wrong."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                if self._client is None:
+                    self._client = await self._connect()
+                yield self._client
+        except RetrievalUnavailableError:
+            raise
+        except Exception as error:
+            # chromadb passes on what httpx and its server raise.
+            raise RetrievalUnavailableError(
+                f"Chroma at {_shown(self._url)} does not answer ({type(error).__name__}); is it running?"
+            ) from error
+
+    async def _connect(self) -> Any:
+        import chromadb  # noqa: PLC0415 - half a second that only users of Chroma pay
+        from chromadb.config import Settings  # noqa: PLC0415 - see above
+
+        parts = urlsplit(self._url if "//" in self._url else f"//{self._url}")
+        return await chromadb.AsyncHttpClient(
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or (443 if parts.scheme == "https" else 8000),
+            ssl=parts.scheme == "https",
+            settings=Settings(anonymized_telemetry=False),
+        )
+
+
+class ChromaSearcher:
+    """Searches a store; notices within ``refresh_seconds`` that somebody ingested."""
+
+    def __init__(self, store: ChromaStore, *, refresh_seconds: float = 5.0) -> None:
+        self._store = store
+        self._refresh = refresh_seconds
+        self._index: RunbookIndex | None = None
+        self._generation = ""
+        self._checked = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def search(self, request: SearchRequest) -> SearchResponse:
+        index = await self._current()
+        # Embedding the query takes milliseconds of a core: not on the event loop.
+        return await asyncio.to_thread(index.search, request)
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+    async def _current(self) -> RunbookIndex:
+        async with self._reading:
+            if self._index is not None and time.monotonic() - self._checked < self._refresh:
+                return self._index
+            try:
+                generation = await self._store.generation()
+                if self._index is None or generation != self._generation:
+                    self._index = await self._store.read_index()
+                    self._generation = generation
+            except RetrievalUnavailableError:
+                if self._index is None:
+                    raise
+                # Runbooks of a minute ago are better than none.
+            self._checked = time.monotonic()
+            return self._index
+
+
+def connect_chroma(url: str, *, refresh_seconds: float = 5.0) -> RunbookSearcher:
+    """Searches what was ingested into the Chroma server at ``url``. Nothing is read before the first search."""
+    return ChromaSearcher(ChromaStore(url, default_embedder()), refresh_seconds=refresh_seconds)
+
+
+async def _ids(collection: Any, source: str) -> set[str]:
+    found: set[str] = set()
+    while True:
+        page = await collection.get(where={"source": source}, include=[], limit=_PAGE, offset=len(found))
+        found.update(page["ids"])
+        if len(page["ids"]) < _PAGE:
+            return found
+
+
+def _metadata(chunk: Chunk, source: str) -> dict[str, Any]:
+    # Names have no commas; a list must not be empty in Chroma's metadata.
+    return {
+        "source": source,
+        "path": chunk.path,
+        "title": chunk.title,
+        "heading": chunk.heading,
+        "alerts": ",".join(chunk.alerts),
+        "namespaces": ",".join(chunk.namespaces),
+    }
+
+
+def _chunk(text: str, about: dict[str, Any]) -> Chunk:
+    source, path = str(about["source"]), str(about["path"])
+    return Chunk(
+        path=path if source == BUNDLED else f"{source}/{path}",
+        title=str(about["title"]),
+        heading=str(about["heading"]),
+        text=text,
+        alerts=tuple(filter(None, str(about["alerts"]).split(","))),
+        namespaces=tuple(filter(None, str(about["namespaces"]).split(","))),
+    )
+
+
+def _shown(url: str) -> str:
+    """Without a password that somebody may have put into it."""
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    return f"{parts.hostname}:{parts.port or 8000}"
+
+
+def _nothing_ingested() -> RetrievalUnavailableError:
+    return RetrievalUnavailableError("no runbooks are ingested yet: run `kubetriage ingest`")

@@ -1,0 +1,101 @@
+"""Runbook search as services and the CLI use it, and the bundled runbooks searched in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import kubetriage
+from kubetriage.contracts.api import SearchRequest, SearchResponse
+from kubetriage.retrieval.minilm import MiniLm, cache_folder, find_weights
+from kubetriage.retrieval.runbooks import Chunk, read_runbooks
+from kubetriage.retrieval.search import Embedder, RunbookIndex
+
+
+class RetrievalUnavailableError(Exception):
+    """Runbooks cannot be searched now. The message says why and what to do."""
+
+    code = "retrieval_unavailable"
+
+
+class RunbookSearcher(Protocol):
+    """Searches one collection of runbooks; safe to call concurrently."""
+
+    async def search(self, request: SearchRequest) -> SearchResponse:
+        """The best passages, best first. Raises RetrievalUnavailableError."""
+
+    async def aclose(self) -> None:
+        """Frees connections."""
+
+
+def default_embedder() -> Embedder | None:
+    """MiniLM where its weights are installed; None means BM25 alone."""
+    weights = find_weights()
+    return MiniLm(weights) if weights else None
+
+
+def bundled_folder() -> Path:
+    """The runbooks that come with Kubetriage; ``KUBETRIAGE_RUNBOOKS`` names another folder."""
+    given = os.environ.get("KUBETRIAGE_RUNBOOKS")
+    return Path(given) if given else Path(kubetriage.__file__).parent.parent / "runbooks"
+
+
+def open_bundled(folder: Path | None = None) -> RunbookSearcher:
+    """Searches a folder (None: the bundled runbooks) in this process. Nothing is read before the first search."""
+    return FolderSearcher(folder or bundled_folder(), default_embedder())
+
+
+class FolderSearcher:
+    """An index over a folder, built at the first search, once."""
+
+    def __init__(self, folder: Path, embedder: Embedder | None) -> None:
+        self._folder = folder
+        self._embedder = embedder
+        self._index: RunbookIndex | None = None
+        self._building = asyncio.Lock()
+
+    async def search(self, request: SearchRequest) -> SearchResponse:
+        async with self._building:
+            if self._index is None:
+                self._index = await asyncio.to_thread(self._build)
+        # Embedding the query takes milliseconds of a core: not on the event loop.
+        return await asyncio.to_thread(self._index.search, request)
+
+    async def aclose(self) -> None:
+        self._index = None
+
+    def _build(self) -> RunbookIndex:
+        chunks = list(read_runbooks(self._folder))
+        if not chunks:
+            raise RetrievalUnavailableError(f"there are no runbooks in {self._folder.name}")
+        vectors = stored_vectors(chunks, self._embedder) if self._embedder else None
+        return RunbookIndex(chunks, self._embedder, vectors=vectors)
+
+
+def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder) -> Any:
+    """The chunks' vectors, from a file of an earlier start where there is one: embedding takes seconds."""
+    import numpy  # noqa: PLC0415 - only where vectors are made
+
+    identity = hashlib.sha256("\n".join((embedder.name, *(chunk.id for chunk in chunks))).encode()).hexdigest()
+    path = cache_folder() / f"vectors-{identity[:32]}.npy"
+    try:
+        vectors = numpy.load(path, allow_pickle=False)
+        if vectors.shape[0] == len(chunks):
+            return vectors
+    except (OSError, ValueError, EOFError):
+        pass  # none yet, or a damaged one: made anew
+    vectors = embedder.embed([chunk.embedded_text for chunk in chunks])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its place and then moved, so that two processes at once never see half a file.
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as out:
+            numpy.save(out, vectors)
+        Path(out.name).replace(path)
+    except OSError:
+        pass  # a read-only disk costs the seconds again, no more
+    return vectors
