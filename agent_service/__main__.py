@@ -1,0 +1,69 @@
+"""``python -m agent_service``: one process, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+
+# LangSmith would send conversations to its vendor when a stray key is in the environment.
+os.environ["LANGSMITH_TRACING"] = "false"
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from agent_service.app import create_app
+from agent_service.settings import PREFIX, Settings
+from kubetriage.telemetry.logging import configure_logging
+
+
+class DrainingServer(uvicorn.Server):
+    """Says "not ready" while the last runs finish."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        service = getattr(self._app.state, "service", None)
+        if service is not None:
+            service.draining = True
+        structlog.get_logger("agent").info("draining")
+        super().handle_exit(sig, frame)
+
+
+def build_server(app: FastAPI, settings: Settings) -> DrainingServer:
+    """The server that runs ``app`` as ``settings`` say."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )
+    return DrainingServer(config, app)
+
+
+def main() -> int:
+    """The exit status: 0 after an orderly end, 2 when the configuration is wrong."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for item in error.errors():
+            name = PREFIX + "_".join(str(part) for part in item["loc"]).upper() if item["loc"] else ""
+            sys.stderr.write(f"agent: {name + ': ' if name else ''}{item['msg'].removeprefix('Value error, ')}\n")
+        return 2
+    configure_logging("kubetriage-agent", settings.log_level, json=settings.log_json)
+    build_server(create_app(settings), settings).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

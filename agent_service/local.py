@@ -1,0 +1,63 @@
+"""Tier 1: the same agent, tools and built-in model in this process, with its memory in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
+from langchain_core.language_models.chat_models import BaseChatModel
+from langgraph.checkpoint.memory import InMemorySaver
+
+from agent_service.agent import build_agent, model_name
+from agent_service.models.builtin.chat_model import BuiltinChatModel
+from agent_service.run_context import RunContext
+from agent_service.runs import run_question
+from agent_service.scoped_reader import ScopedReader
+from kubetriage.cluster.reader import ClusterReader
+from kubetriage.contracts.events import StreamEvent
+from kubetriage.retrieval.searcher import RunbookSearcher
+
+
+class LocalAgent:
+    """One conversation with one cluster. The reader and the searcher stay the caller's to close."""
+
+    def __init__(
+        self,
+        reader: ClusterReader,
+        searcher: RunbookSearcher | None,
+        *,
+        model: BaseChatModel | None = None,
+        namespace: str | None = None,
+        seconds: float = 120.0,
+    ) -> None:
+        self._reader = reader
+        self._searcher = searcher
+        self._model = model or BuiltinChatModel()
+        self._agent = build_agent(self._model, InMemorySaver())
+        self._namespace = namespace
+        self._seconds = seconds
+        self._session = f"local-{uuid4().hex[:12]}"
+
+    async def ask(self, question: str) -> AsyncGenerator[StreamEvent]:
+        """The events of the answer. Raises AgentError or ClusterError."""
+        reader = ScopedReader(self._reader)
+        context = RunContext(
+            reader=reader,
+            searcher=self._searcher,
+            namespace=self._namespace,
+            question=question,
+            session_id=self._session,
+            request_id=uuid4().hex,
+        )
+        try:
+            async for event in run_question(
+                self._agent,
+                question,
+                context,
+                thread=self._session,
+                model=model_name(self._model),
+                seconds=self._seconds,
+            ):
+                yield event
+        finally:
+            await reader.aclose()

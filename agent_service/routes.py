@@ -1,0 +1,111 @@
+"""The internal API, for the gateway alone, and the operations endpoints."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from agent_service.authentication import Claims
+from agent_service.problems import problem_of
+from agent_service.service import Service
+from kubetriage import __version__
+from kubetriage.contracts.api import (
+    AskRequest,
+    AskResponse,
+    DiagnoseRequest,
+    Health,
+    MessageList,
+    SearchRequest,
+    SearchResponse,
+    SessionId,
+)
+from kubetriage.contracts.diagnosis import Diagnosis
+from kubetriage.contracts.events import RunError, StreamEvent, to_sse
+
+internal = APIRouter(prefix="", tags=["internal"])
+operations = APIRouter(tags=["operations"])
+_EVENT_STREAM = "text/event-stream"
+_log = structlog.get_logger("agent")
+
+
+def service_of(request: Request) -> Service:
+    """The Service that the application was started with."""
+    service: Service = request.app.state.service
+    return service
+
+
+@internal.post(
+    "/internal/v1/ask", summary="Answer a question, streamed when the caller accepts it", response_model=AskResponse
+)
+async def ask(request: Request, claims: Claims, question: AskRequest) -> Response:
+    service, request_id = service_of(request), request.state.request_id
+    if _EVENT_STREAM not in request.headers.get("accept", ""):
+        answer = await service.answer(question, claims, request_id)
+        return Response(answer.model_dump_json(), media_type="application/json")
+    events = service.ask(question, claims, request_id)
+    # The first event is taken here: what is refused before it is a status, not an event.
+    first = await anext(events)
+    return StreamingResponse(
+        _stream(first, events, request_id), media_type=_EVENT_STREAM, headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _stream(first: StreamEvent, events: AsyncGenerator[StreamEvent], request_id: str) -> AsyncIterator[bytes]:
+    """Always one terminal event; closing it (the caller hung up) ends the run."""
+    async with contextlib.aclosing(events):
+        yield to_sse(first)
+        try:
+            async for event in events:
+                yield to_sse(event)
+        # The status is sent already, so the error has to be an event.
+        except Exception as error:  # noqa: BLE001
+            problem = problem_of(error, request_id)
+            log = _log.exception if problem.status == 500 else _log.warning
+            log("run failed", code=problem.code)
+            yield to_sse(RunError(problem=problem))
+
+
+@internal.post("/internal/v1/diagnose", summary="Diagnose an object, a namespace or a cluster")
+async def diagnose(request: Request, claims: Claims, scope: DiagnoseRequest) -> Diagnosis:
+    return await service_of(request).diagnose(scope, claims)
+
+
+@internal.post("/internal/v1/search", summary="Search the runbooks")
+async def search(request: Request, claims: Claims, query: SearchRequest) -> SearchResponse:
+    return await service_of(request).search(query, claims)
+
+
+@internal.get("/internal/v1/sessions/{session_id}/messages", summary="A conversation's messages")
+async def messages(request: Request, claims: Claims, session_id: Annotated[SessionId, Path()]) -> MessageList:
+    return MessageList(session_id=session_id, messages=await service_of(request).messages(claims, session_id))
+
+
+@internal.delete("/internal/v1/sessions/{session_id}", summary="Forget a conversation", status_code=204)
+async def forget(request: Request, claims: Claims, session_id: Annotated[SessionId, Path()]) -> None:
+    await service_of(request).forget(claims, session_id)
+
+
+@operations.get("/healthz", summary="Liveness: the process answers")
+async def healthz() -> Health:
+    return Health(status="ok", version=__version__)
+
+
+@operations.get("/readyz", summary="Readiness: it can answer questions")
+async def readyz(request: Request) -> Response:
+    service = service_of(request)
+    checks = await service.ready()
+    fine = all(value == "ok" for value in checks.values())
+    status = "draining" if service.draining else "ok" if fine else "unavailable"
+    health = Health(status=status, version=__version__, checks=checks)
+    return JSONResponse(health.model_dump(mode="json"), status_code=200 if status == "ok" else 503)
+
+
+@operations.get("/metrics", summary="Prometheus metrics")
+async def metrics(request: Request) -> Response:
+    return Response(generate_latest(service_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,36 @@
+"""What one run knows: the cluster as the caller may see it, the runbooks, and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent_service.scoped_reader import ScopedReader
+from kubetriage.contracts.diagnosis import Diagnosis
+from kubetriage.retrieval.searcher import RunbookSearcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolLimits:
+    """Seconds and characters of one tool call."""
+
+    seconds: float = 20.0
+    characters: int = 12_000
+    log_lines: int = 200
+    rows: int = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """Lives for one question. ``namespace`` is where to look when the question names none; ``degraded``
+    parts did not work; ``limit`` is the ceiling that ended the run."""
+
+    reader: ScopedReader
+    searcher: RunbookSearcher | None = None
+    namespace: str | None = None
+    limits: ToolLimits = field(default_factory=ToolLimits)
+    question: str = ""
+    session_id: str = ""
+    request_id: str = ""
+    degraded: set[str] = field(default_factory=set)
+    limit: str | None = None
+    diagnosis: Diagnosis | None = None

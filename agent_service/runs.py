@@ -1,0 +1,145 @@
+"""One question from start to end, as the events of ``kubetriage.contracts.events``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+
+from agent_service.agent import Agent
+from agent_service.errors import RunTimeoutError
+from agent_service.memory.transcript import finished_call, tool_calls_of
+from agent_service.middleware import partial_answer
+from agent_service.run_context import RunContext
+from kubetriage.contracts.api import AskResponse, Source, ToolCall, Usage
+from kubetriage.contracts.events import Answer, RunStarted, StreamEvent, Token, ToolFinished, ToolStarted
+
+_SOURCES = 40
+_MODEL_NODE = "model"
+_log = structlog.get_logger("agent")
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a run has brought so far."""
+
+    calls: dict[str, ToolCall] = field(default_factory=dict)
+    sources: dict[tuple[str, str, str], Source] = field(default_factory=dict)
+    text: str = ""
+    steps: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    streamed: bool = False
+
+
+async def run_question(
+    agent: Agent, question: str, context: RunContext, *, thread: str, model: str, seconds: float
+) -> AsyncGenerator[StreamEvent]:
+    """Ends with an Answer. ``thread`` names the conversation, ``seconds`` is the run's whole time.
+
+    Raises RunTimeoutError when the time is over and there is nothing to say, and whatever memory
+    raises. Closing the iterator ends the run and its tools.
+    """
+    began = time.perf_counter()
+    progress = _Progress()
+    yield RunStarted(session_id=context.session_id, request_id=context.request_id, model=model)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 200}
+    try:
+        async with asyncio.timeout(seconds):
+            stream = agent.astream(
+                {"messages": [HumanMessage(question)]},
+                config,
+                context=context,
+                stream_mode=["updates", "messages"],
+                durability="exit",
+            )
+            async for part in stream:
+                mode, data = part
+                for event in _events(mode, data, progress):
+                    yield event
+    except TimeoutError as error:
+        context.limit = "seconds"
+        if context.diagnosis is None:
+            raise RunTimeoutError(
+                f"The question took longer than {seconds:g} s; ask about one namespace or one object."
+            ) from error
+        progress.text = partial_answer(context, f"I ran out of time after {seconds:g} s.")
+        yield Token(text=progress.text)
+    yield Answer(answer=_answer(context, progress, model, time.perf_counter() - began))
+
+
+def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:
+    if mode == "messages":
+        chunk, about = data
+        text = str(chunk.text) if isinstance(chunk, AIMessageChunk) else ""
+        if not text or about.get("langgraph_node") != _MODEL_NODE:
+            return []
+        progress.streamed = True
+        return [Token(text=text)]
+    events: list[StreamEvent] = []
+    for node, update in data.items():
+        # A node that changes nothing brings None; "after" hooks only rewrite old messages.
+        if node in {_MODEL_NODE, "tools"} and isinstance(update, dict):
+            for message in update.get("messages") or ():
+                events.extend(_message_events(message, progress))
+    return events
+
+
+def _message_events(message: BaseMessage, progress: _Progress) -> list[StreamEvent]:
+    if isinstance(message, AIMessage):
+        return _model_events(message, progress)
+    if isinstance(message, ToolMessage):
+        begun = progress.calls.get(message.tool_call_id)
+        call = finished_call(message, begun.arguments if begun else {})
+        progress.calls[call.id] = call
+        artifact = message.artifact if isinstance(message.artifact, dict) else {}
+        for row in artifact.get("sources") or ():
+            source = Source.model_validate(row)
+            progress.sources.setdefault((source.title, source.where, source.quote), source)
+        return [ToolFinished(call=call)]
+    return []
+
+
+def _model_events(message: AIMessage, progress: _Progress) -> list[StreamEvent]:
+    progress.steps += 1
+    usage = message.usage_metadata
+    if usage:
+        progress.input_tokens += usage["input_tokens"]
+        progress.output_tokens += usage["output_tokens"]
+    calls = tool_calls_of(message)
+    progress.calls.update({call.id: call for call in calls})
+    events: list[StreamEvent] = [ToolStarted(call=call) for call in calls]
+    if not calls:
+        progress.text = str(message.text)
+        if progress.text and not progress.streamed:  # written by a middleware, not by a model
+            events.append(Token(text=progress.text))
+    progress.streamed = False
+    return events
+
+
+def _answer(context: RunContext, progress: _Progress, model: str, seconds: float) -> AskResponse:
+    status = "limit_exceeded" if context.limit else "degraded" if context.degraded else "completed"
+    return AskResponse.model_validate(
+        {
+            "session_id": context.session_id,
+            "answer": progress.text or "I have no answer to that.",
+            "status": status,
+            "diagnosis": context.diagnosis,
+            "sources": tuple(progress.sources.values())[:_SOURCES],
+            "tool_calls": tuple(progress.calls.values()),
+            "degraded": tuple(sorted(context.degraded)),
+            "usage": Usage(
+                model=model,
+                input_tokens=progress.input_tokens,
+                output_tokens=progress.output_tokens,
+                steps=progress.steps,
+                seconds=round(seconds, 4),
+            ),
+        }
+    )

@@ -1,0 +1,225 @@
+"""What the routes work with: the agent, the clusters, the runbooks and the memory, made from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from agent_service.agent import Agent, build_agent, model_name
+from agent_service.authentication import check_namespace, thread_of
+from agent_service.clusters import Clusters
+from agent_service.errors import AgentError, MemoryUnavailableError, RunTimeoutError
+from agent_service.memory.checkpointer import RedisCheckpointer
+from agent_service.memory.locks import RedisLocks, SessionLocks
+from agent_service.memory.redis_client import connect_redis
+from agent_service.memory.transcript import render_transcript
+from agent_service.metrics import Metrics
+from agent_service.models import build_model
+from agent_service.run_context import RunContext, ToolLimits
+from agent_service.runs import run_question
+from agent_service.scoped_reader import ScopedReader
+from agent_service.settings import Settings
+from kubetriage.contracts.api import AskRequest, AskResponse, DiagnoseRequest, Message, SearchRequest, SearchResponse
+from kubetriage.contracts.diagnosis import Diagnosis, Scope
+from kubetriage.contracts.events import Answer, StreamEvent, ToolFinished
+from kubetriage.contracts.identity import InternalClaims
+from kubetriage.investigation import investigate
+from kubetriage.retrieval.searcher import RunbookSearcher, open_bundled
+
+_log = structlog.get_logger("agent")
+
+
+@dataclass(slots=True)
+class Service:
+    """One per process."""
+
+    settings: Settings
+    metrics: Metrics
+    redis: Redis
+    agent: Agent
+    checkpointer: RedisCheckpointer
+    locks: SessionLocks
+    clusters: Clusters
+    searcher: RunbookSearcher
+    model: str
+    runs: asyncio.Semaphore
+    draining: bool = False
+    _limits: ToolLimits = field(default_factory=ToolLimits)
+
+    async def ask(self, request: AskRequest, claims: InternalClaims, request_id: str) -> AsyncGenerator[StreamEvent]:
+        """The events of one answer; the last one is the Answer. Raises AgentError, ClusterError."""
+        thread = thread_of(claims, request.session_id)
+        check_namespace(claims, request.namespace)
+        reader = ScopedReader(await self.clusters.reader(request.cluster, claims.clusters), claims.namespaces)
+        context = RunContext(
+            reader=reader,
+            searcher=self.searcher,
+            namespace=request.namespace,
+            limits=self._limits,
+            question=request.question,
+            session_id=request.session_id or str(claims.session_id),
+            request_id=request_id,
+        )
+        began, outcome = time.perf_counter(), "cancelled"
+        self.metrics.runs_active.inc()
+        try:
+            async with self.runs, self._memory(), self.locks.hold(thread):
+                async for event in run_question(
+                    self.agent,
+                    request.question,
+                    context,
+                    thread=thread,
+                    model=self.model,
+                    seconds=self.settings.run_seconds,
+                ):
+                    outcome = self._count(event) or outcome
+                    yield event
+        except RunTimeoutError:
+            outcome = "timeout"
+            raise
+        except Exception:
+            outcome = "error"
+            raise
+        finally:
+            await reader.aclose()
+            self.metrics.runs_active.dec()
+            self.metrics.runs.labels(outcome).inc()
+            self.metrics.run_duration.observe(time.perf_counter() - began)
+
+    async def answer(self, request: AskRequest, claims: InternalClaims, request_id: str) -> AskResponse:
+        """The answer alone."""
+        answer: AskResponse | None = None
+        async with contextlib.aclosing(self.ask(request, claims, request_id)) as events:
+            async for event in events:
+                if isinstance(event, Answer):
+                    answer = event.answer
+        if answer is None:
+            raise AgentError("The run ended without an answer; the log has the reason.")
+        return answer
+
+    async def diagnose(self, request: DiagnoseRequest, claims: InternalClaims) -> Diagnosis:
+        """The Diagnosis document. Raises AgentError, ClusterError."""
+        check_namespace(claims, request.namespace)
+        reader = ScopedReader(await self.clusters.reader(request.cluster, claims.clusters), claims.namespaces)
+        scope = Scope(
+            cluster=reader.name,
+            namespace=request.namespace,
+            kind=request.kind,
+            name=request.name,
+            question=request.question,
+        )
+        try:
+            async with self.runs, asyncio.timeout(self.settings.run_seconds):
+                diagnosis = await investigate(reader, scope, namespaces=claims.namespaces)
+        except TimeoutError as error:
+            raise RunTimeoutError("Reading the cluster took too long; diagnose one namespace.") from error
+        finally:
+            await reader.aclose()
+        self._count_diagnosis(diagnosis)
+        return diagnosis
+
+    async def search(self, request: SearchRequest, claims: InternalClaims) -> SearchResponse:
+        """Runbook passages. Raises RetrievalUnavailableError."""
+        check_namespace(claims, request.namespace)
+        return await self.searcher.search(request)
+
+    async def messages(self, claims: InternalClaims, session_id: str) -> tuple[Message, ...]:
+        """The conversation so far; empty when nothing was said in it."""
+        async with self._memory():
+            found = await self.checkpointer.aget_tuple(
+                {"configurable": {"thread_id": thread_of(claims, session_id), "checkpoint_ns": ""}}
+            )
+        return render_transcript(found.checkpoint["channel_values"].get("messages", ())) if found else ()
+
+    async def forget(self, claims: InternalClaims, session_id: str) -> None:
+        """Deletes the conversation."""
+        async with self._memory():
+            await self.checkpointer.adelete_thread(thread_of(claims, session_id))
+
+    async def ready(self) -> dict[str, str]:
+        """Each dependency with "ok" or what is wrong with it, for people."""
+        checks = {"redis": "ok"}
+        try:
+            await self.redis.ping()
+        except (RedisError, OSError) as error:
+            checks["redis"] = f"does not answer ({type(error).__name__})"
+        return checks
+
+    async def aclose(self) -> None:
+        await self.clusters.aclose()
+        await self.searcher.aclose()
+        await self.redis.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _memory(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            self.metrics.memory_failures.inc()
+            _log.warning("memory unavailable", error_type=type(error).__name__)
+            raise MemoryUnavailableError(
+                "The conversation store does not answer; repeat the question soon. Diagnose works without it."
+            ) from error
+
+    def _count(self, event: StreamEvent) -> str | None:
+        """The run's outcome, once it is known."""
+        if isinstance(event, ToolFinished):
+            self.metrics.tools.labels(event.call.name, event.call.status).inc()
+            self.metrics.tool_duration.labels(event.call.name).observe(event.call.seconds)
+        if not isinstance(event, Answer):
+            return None
+        answer = event.answer
+        self.metrics.steps.observe(answer.usage.steps)
+        self.metrics.tokens.labels(self.model, "input").inc(answer.usage.input_tokens)
+        self.metrics.tokens.labels(self.model, "output").inc(answer.usage.output_tokens)
+        for part in answer.degraded:
+            self.metrics.degraded.labels(part).inc()
+        if answer.diagnosis is not None:
+            self._count_diagnosis(answer.diagnosis)
+        return answer.status
+
+    def _count_diagnosis(self, diagnosis: Diagnosis) -> None:
+        self.metrics.diagnoses.labels(diagnosis.outcome.value).inc()
+        if diagnosis.incidents:
+            self.metrics.causes.labels(diagnosis.incidents[0].root_cause.cause).inc()
+
+
+def build_service(settings: Settings, metrics: Metrics) -> Service:
+    """Connects nothing yet: Redis, clusters and Chroma are reached when they are first needed."""
+    redis = connect_redis(settings.redis_url.get_secret_value(), timeout_seconds=settings.redis_timeout_seconds)
+    checkpointer = RedisCheckpointer(redis, ttl_seconds=settings.session_seconds)
+    model = build_model(
+        settings.model_name,
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url,
+        seconds=settings.model_seconds,
+        output_tokens=settings.model_output_tokens,
+    )
+    return Service(
+        settings=settings,
+        metrics=metrics,
+        redis=redis,
+        agent=build_agent(model, checkpointer, max_steps=settings.max_steps),
+        checkpointer=checkpointer,
+        locks=RedisLocks(redis),
+        clusters=Clusters(contexts=settings.contexts, kubeconfig=settings.kubeconfig, bundle=settings.bundle),
+        searcher=_searcher(settings),
+        model=model_name(model),
+        runs=asyncio.Semaphore(settings.concurrent_runs),
+        _limits=ToolLimits(seconds=settings.tool_seconds),
+    )
+
+
+def _searcher(settings: Settings) -> RunbookSearcher:
+    if settings.chroma_url is None:
+        return open_bundled()
+    from kubetriage.retrieval.chroma_store import connect_chroma  # noqa: PLC0415 - Chroma's client costs 0.4 s
+
+    return connect_chroma(settings.chroma_url)

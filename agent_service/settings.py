@@ -1,0 +1,104 @@
+"""Everything that can be configured: ``KUBETRIAGE_AGENT_<FIELD>`` in the environment.
+
+``MODEL``, ``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` are read under their usual names too. A secret is
+given by value or, as ``<FIELD>_FILE``, as the path of a file that holds it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
+
+PREFIX = "KUBETRIAGE_AGENT_"
+BUILTIN = "builtin"
+_DEFAULT_VENDOR_MODEL = "gpt-4o-mini"
+
+
+def _names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _usual(name: str) -> AliasChoices:
+    return AliasChoices(f"{PREFIX}{name}", name)
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """The agent's configuration. Durations are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=0, le=65535)
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    # None: the bundled runbooks, searched in this process.
+    chroma_url: str | None = None
+
+    # Shared with the gateway; a comma separates keys during a rotation.
+    internal_key: SecretStr | None = None
+    internal_key_file: Path | None = None
+
+    # Which clusters: kubeconfig contexts (the first is the default), or one bundle, or, with neither,
+    # the cluster that this pod runs in, else the kubeconfig's current context.
+    contexts: Names = ()
+    kubeconfig: str | None = None
+    bundle: Path | None = None
+
+    model: str | None = Field(default=None, validation_alias=_usual("MODEL"))
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias=_usual("OPENAI_API_KEY"))
+    openai_base_url: str | None = Field(default=None, validation_alias=_usual("OPENAI_BASE_URL"))
+    model_seconds: Seconds = 60.0
+    model_output_tokens: int = Field(default=2000, ge=64, le=100_000)
+
+    run_seconds: Seconds = 110.0  # a whole question; below the gateway's patience with a silent agent
+    tool_seconds: Seconds = 20.0
+    max_steps: int = Field(default=12, ge=2, le=100)
+    concurrent_runs: int = Field(default=64, ge=1, le=10_000)
+    session_seconds: int = Field(default=30 * 86400, ge=60)
+    redis_timeout_seconds: Seconds = 2.0
+    drain_seconds: Seconds = 25.0
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_json: bool = True
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.internal_key_file is not None:
+            try:
+                text = self.internal_key_file.read_text().strip()
+            except OSError as error:
+                reason = error.strerror or "unreadable"
+                raise ValueError(f"{PREFIX}INTERNAL_KEY_FILE cannot be read: {reason}") from error
+            # Frozen for everybody else; this is still construction.
+            object.__setattr__(self, "internal_key", SecretStr(text))
+        if not self.internal_keys or any(len(key) < MINIMUM_KEY_LENGTH for key in self.internal_keys):
+            raise ValueError(
+                f"{PREFIX}INTERNAL_KEY (or _FILE) must hold the key shared with the gateway, "
+                f"at least {MINIMUM_KEY_LENGTH} characters; `openssl rand -base64 48` makes one"
+            )
+        if self.bundle is not None and self.contexts:
+            raise ValueError(f"{PREFIX}BUNDLE and {PREFIX}CONTEXTS exclude each other")
+        if self.bundle is not None and not self.bundle.exists():
+            raise ValueError(f"{PREFIX}BUNDLE names {self.bundle}, which does not exist")
+        return self
+
+    @property
+    def internal_keys(self) -> tuple[str, ...]:
+        """Keys of the internal tokens."""
+        text = self.internal_key.get_secret_value() if self.internal_key else ""
+        return tuple(key.strip() for key in text.split(",") if key.strip())
+
+    @property
+    def model_name(self) -> str:
+        """``builtin`` unless a model, a key or a URL says otherwise."""
+        if self.model:
+            return self.model
+        return _DEFAULT_VENDOR_MODEL if self.openai_api_key or self.openai_base_url else BUILTIN

@@ -1,0 +1,142 @@
+"""The tools as LangChain tools: argument schemas, deadline, redaction, fence, cap, one line per call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from langchain.tools import ToolRuntime
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent_service.run_context import RunContext
+from agent_service.tools import diagnosis, objects, pods, runbooks
+from agent_service.tools.result import ToolResult, cap_text, failed
+from kubetriage.cluster.errors import ClusterError
+from kubetriage.contracts.api import ObjectName
+from kubetriage.safety.redaction import redact
+from kubetriage.safety.untrusted import clean_text, fence
+
+Run = Callable[..., Awaitable[ToolResult]]
+
+
+class _Arguments(BaseModel):
+    # Not "forbid": LangChain validates the runtime that it injects along with the model's arguments.
+    model_config = ConfigDict(extra="ignore")
+
+
+class NamespaceArguments(_Arguments):
+    namespace: str | None = Field(None, max_length=63, description="namespace; leave out for the default one")
+
+
+class NamedArguments(NamespaceArguments):
+    name: str = Field(min_length=1, max_length=300, description="name of a pod, workload or service, or kind/name")
+
+
+class LogArguments(NamedArguments):
+    container: str | None = Field(None, max_length=63, description="container; leave out for all")
+    previous: bool = Field(default=False, description="only the run before the last restart")
+    lines: int = Field(60, ge=1, le=500, description="lines from the end")
+
+
+class DiagnoseArguments(NamespaceArguments):
+    kind: str | None = Field(None, max_length=63, description="kind of the object, e.g. deployment")
+    name: ObjectName | None = Field(None, description="name of the object; leave out for everything")
+
+
+class ListArguments(NamespaceArguments):
+    kind: str = Field(
+        "all", max_length=63, description="pods, deployments, services, nodes, ...; all: names of everything"
+    )
+    selector: str = Field("", max_length=300, description="label selector, e.g. app=checkout")
+
+
+class EventArguments(NamespaceArguments):
+    name: str | None = Field(None, max_length=300, description="object, by name or kind/name; leave out for all")
+    since: str | None = Field(None, max_length=40, description="RFC 3339 time")
+    until: str | None = Field(None, max_length=40, description="RFC 3339 time")
+    warnings_only: bool = False
+
+
+class SearchArguments(_Arguments):
+    query: str = Field(min_length=1, max_length=2000, description="symptom, cause or error text")
+    k: int = Field(3, ge=1, le=10, description="how many")
+    alert: str | None = Field(None, max_length=200, description="exact alert name")
+
+
+_TOOLS: tuple[tuple[str, Run, type[BaseModel], str], ...] = (
+    (
+        "diagnose",
+        diagnosis.diagnose,
+        DiagnoseArguments,
+        "Root causes with evidence and fixes, found by rules over one consistent snapshot. Call this first.",
+    ),
+    ("search_runbooks", runbooks.search_runbooks, SearchArguments, "Search the team's runbooks."),
+    ("get_pod_status", pods.get_pod_status, NamedArguments, "State, restarts and node of a pod or a workload's pods."),
+    ("get_pod_logs", pods.get_pod_logs, LogArguments, "End of the logs, also of the run before a restart."),
+    ("describe_pod", pods.describe_pod, NamedArguments, "Specification, status and events of a pod."),
+    ("check_resources", objects.check_resources, NamedArguments, "Requests, limits, images and present use."),
+    ("analyze_errors", pods.analyze_errors, NamedArguments, "Error lines of the logs, counted."),
+    ("list_resources", objects.list_resources, ListArguments, "Objects of a kind with their state."),
+    ("get_events", objects.get_events, EventArguments, "Events of an object or a namespace, between two times."),
+)
+TOOL_NAMES = tuple(row[0] for row in _TOOLS)
+
+
+def build_tools() -> list[BaseTool]:
+    """All tools. They take the run's RunContext from the LangGraph runtime, so one set serves every run."""
+    return [_bind(*row) for row in _TOOLS]
+
+
+async def run_tool(name: str, run: Run, context: RunContext, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """One call: (text for the model, artifact). Never raises except when cancelled."""
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(context.limits.seconds):
+            result = await run(context, **arguments)
+    except TimeoutError:
+        result = failed(f"{name} did not end within {context.limits.seconds:g} s.", timeout=True)
+    except ClusterError as error:
+        result = failed(redact(clean_text(str(error))), code=error.code)
+    except Exception as error:  # noqa: BLE001 - a tool's bug must not end the run, and its text must not leak
+        structlog.get_logger("agent").exception("tool failed", tool=name)
+        result = failed(f"{name} failed: {type(error).__name__}.", error=type(error).__name__)
+    artifact = {
+        "tool": name,
+        "summary": redact(clean_text(result.summary)).replace("\n", " ")[:300],
+        "status": result.status,
+        "seconds": round(time.perf_counter() - began, 4),
+        "data": clean_data(result.data),
+        "sources": clean_data([one.model_dump(mode="json") for one in result.sources]),
+    }
+    text = cap_text(redact(clean_text(result.text)), context.limits.characters)
+    return fence(text, name), artifact
+
+
+def clean_data(value: Any) -> Any:
+    """Every string of a JSON-like value redacted and cleaned."""
+    if isinstance(value, str):
+        return redact(clean_text(value))
+    if isinstance(value, dict):
+        return {key: clean_data(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_data(entry) for entry in value]
+    return value
+
+
+def _bind(name: str, run: Run, schema: type[BaseModel], description: str) -> BaseTool:
+    async def call(runtime: ToolRuntime[RunContext], **arguments: Any) -> tuple[str, dict[str, Any]]:
+        return await run_tool(name, run, runtime.context, arguments)
+
+    # The annotation is resolved from the module's names, where a postponed one would be a string.
+    call.__annotations__ = {"runtime": ToolRuntime, "return": tuple}
+    return StructuredTool(
+        name=name,
+        description=description,
+        args_schema=schema,
+        coroutine=call,
+        response_format="content_and_artifact",
+    )

@@ -1,0 +1,82 @@
+"""An OpenAI-compatible server that plays a script: the one stand-in, for what cannot be had here.
+
+`python scripted_vendor.py PORT`. Replies are set with POST /script (a list; each is used once, the last
+one for ever): {"text": ...}, {"calls": [[name, {...}], ...]}, {"status": 500}, {"delay": seconds},
+{"garbage": true}. Requests seen are at GET /seen.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from aiohttp import web
+
+STATE: dict[str, list[Any]] = {"script": [], "seen": []}
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+def delta_of(reply: dict[str, Any], number: int) -> dict[str, Any]:
+    if "calls" not in reply:
+        return {"role": "assistant", "content": reply.get("text", "")}
+    calls = [
+        {
+            "index": index,
+            "id": f"call_{number}_{index}",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(arguments)},
+        }
+        for index, (name, arguments) in enumerate(reply["calls"])
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+async def completions(request: web.Request) -> web.StreamResponse:
+    body = await request.json()
+    STATE["seen"].append({"body": body, "authorization": request.headers.get("Authorization")})
+    script = STATE["script"]
+    reply = script.pop(0) if len(script) > 1 else script[0]
+    await asyncio.sleep(reply.get("delay", 0))
+    if "status" in reply:
+        return web.json_response({"error": {"message": "the vendor is unwell", "type": "x"}}, status=reply["status"])
+    if reply.get("garbage"):
+        return web.Response(text="<html>not json", content_type="text/html")
+    number = len(STATE["seen"])
+    delta = delta_of(reply, number)
+    finish = "tool_calls" if "calls" in reply else "stop"
+    base = {"id": f"chatcmpl-{number}", "created": 1, "model": body["model"]}
+    if not body.get("stream"):
+        choice = {"index": 0, "message": delta, "finish_reason": finish}
+        return web.json_response({**base, "object": "chat.completion", "choices": [choice], "usage": USAGE})
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    base["object"] = "chat.completion.chunk"
+    words = (
+        [delta] if "calls" in reply else [{"role": "assistant", "content": w + " "} for w in delta["content"].split()]
+    )
+    chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": one, "finish_reason": None}]} for one in words]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    chunks.append({"choices": [], "usage": USAGE})
+    for chunk in chunks:
+        await response.write(f"data: {json.dumps({**base, **chunk})}\n\n".encode())
+    await response.write(b"data: [DONE]\n\n")
+    return response
+
+
+async def script(request: web.Request) -> web.Response:
+    STATE["script"], STATE["seen"] = await request.json(), []
+    return web.json_response({})
+
+
+async def seen(_request: web.Request) -> web.Response:
+    return web.json_response(STATE["seen"])
+
+
+def main() -> None:
+    app = web.Application(client_max_size=2**24)
+    app.add_routes([web.post("/v1/chat/completions", completions), web.post("/script", script), web.get("/seen", seen)])
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""A real LLM's place, taken by a scripted OpenAI-compatible server over real HTTP."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.agent.support import ask, start_agent
+from tests.processes import RedisServer, RunningService, free_port, stop, wait_for_port
+
+
+class Vendor:
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self._http = http
+
+    async def plays(self, *replies: dict[str, Any]) -> None:
+        await self._http.post(f"{self.url}/script", json=replies)
+
+    async def seen(self) -> list[dict[str, Any]]:
+        async with self._http.get(f"{self.url}/seen") as answer:
+            found: list[dict[str, Any]] = await answer.json()
+            return found
+
+
+@pytest.fixture(scope="module")
+def vendor_url() -> Iterator[str]:
+    port = free_port()
+    script = Path(__file__).with_name("scripted_vendor.py")
+    process = subprocess.Popen([sys.executable, str(script), str(port)])
+    wait_for_port(port, process)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+@pytest.fixture
+def vendor(vendor_url: str, http: aiohttp.ClientSession) -> Vendor:
+    return Vendor(vendor_url, http)
+
+
+@pytest.fixture(scope="module")
+def agent(
+    shared_redis: RedisServer, vendor_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    running = start_agent(
+        tmp_path_factory.mktemp("vendor"),
+        shared_redis.url,
+        model="test-model",
+        openai_base_url=f"{vendor_url}/v1",
+        openai_api_key="sk-test-0123456789abcdef",
+        model_seconds=1.5,
+        max_steps=4,
+    )
+    yield running
+    running.end()
+
+
+async def test_the_diagnosis_comes_first_and_the_model_explains_it(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    await vendor.plays(
+        {"calls": [["get_pod_logs", {"name": "payments", "namespace": "shop"}], ["get_events", {"name": "payments"}]]},
+        {"text": "payments is OOMKilled; raise its limit."},
+    )
+    reply = await ask(http, agent, "Why is checkout failing?", session="s_vendor01", stream=True)
+    events = reply.events
+    answer = events[-1]["answer"]
+    assert answer["answer"].split() == ["payments", "is", "OOMKilled;", "raise", "its", "limit."]
+    assert answer["status"] == "completed"
+    assert [call["name"] for call in answer["tool_calls"]] == ["diagnose", "get_pod_logs", "get_events"]
+    assert answer["diagnosis"]["incidents"][0]["root_cause"]["cause"] == "oom_killed"
+    assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (200, 40)
+    first, second = await vendor.seen()
+    assert first["authorization"] == "Bearer sk-test-0123456789abcdef"
+    assert first["body"]["temperature"] == 0
+    roles = [message["role"] for message in first["body"]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool"], "the diagnosis stands before the first model call"
+    assert "oom_killed" in first["body"]["messages"][-1]["content"]
+    assert first["body"]["messages"][-1]["content"].startswith('<data source="diagnose">')
+    assert [message["role"] for message in second["body"]["messages"]][-2:] == ["tool", "tool"]
+    names = {tool["function"]["name"] for tool in first["body"]["tools"]}
+    assert {"get_pod_status", "search_runbooks"} <= names
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 401}, {"garbage": True}, {"delay": 5}])
+async def test_when_the_vendor_fails_the_builtin_model_answers_and_says_so(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor, fault: dict[str, Any]
+) -> None:
+    await vendor.plays(fault)
+    session = f"s_fault_{'_'.join(fault)}_{fault.get('status', 0)}"
+    answer = (await ask(http, agent, "Why is checkout failing?", session=session)).json
+    assert "payments is OOMKilled" in answer["answer"]
+    assert answer["status"] == "degraded"
+    assert "model" in answer["degraded"]
+    assert "sk-test" not in agent.log.read_text()
+
+
+async def test_a_looping_model_is_ended_with_what_was_found(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    await vendor.plays({"calls": [["get_pod_status", {"name": "cart"}]]})
+    answer = (await ask(http, agent, "Why is checkout failing?", session="s_looping1")).json
+    assert answer["status"] == "limit_exceeded"
+    assert "stopped after 4 steps" in answer["answer"]
+    assert "payments is OOMKilled" in answer["answer"]
+    assert len(await vendor.seen()) == 3, "the first of the four steps is the diagnosis, which needs no model"
+
+
+async def test_wrong_arguments_and_unknown_tools_go_back_to_the_model(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    await vendor.plays(
+        {"calls": [["get_pod_logs", {"lines": "many"}], ["delete_everything", {}]]},
+        {"text": "I could not read that."},
+    )
+    answer = (await ask(http, agent, "show me logs please", session="s_wrong001")).json
+    assert answer["answer"].strip() == "I could not read that."
+    assert [call["status"] for call in answer["tool_calls"]] == ["error", "error"]
+
+
+async def test_the_model_sees_ten_turns_and_no_index_of_names(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    await vendor.plays({"text": "fine"})
+    for number in range(12):
+        await ask(http, agent, f"hello number {number}", session="s_window01")
+    last = (await vendor.seen())[-1]["body"]["messages"]
+    questions = [message["content"] for message in last if message["role"] == "user"]
+    assert questions == [f"hello number {number}" for number in range(2, 12)]
