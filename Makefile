@@ -11,8 +11,8 @@ help: ## this list
 setup: ## everything that run and test need, into .venv (a second run takes a second)
 	@scripts/setup.sh
 
-run: setup ## diagnose the bundled sample cluster (CLUSTER=context: yours)
-	@.venv/bin/kubetriage diagnose --question "$(QUESTION)" $(if $(CLUSTER),--context "$(CLUSTER)",--bundle samples/shop.tar.gz)
+run: setup ## start everything, diagnose the sample cluster, stay up (ONCE=1: end; CLUSTER=context: your own)
+	@.venv/bin/kubetriage serve --state .run --ask "$(QUESTION)" $(if $(ONCE),--once) $(if $(CLUSTER),--context "$(CLUSTER)",--bundle samples/shop.tar.gz)
 
 test: setup ## the whole suite: real Redis, real Chroma, real HTTP
 	@$(PY) -m pytest -q -m "not cluster"

@@ -12,11 +12,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agent_service.models import choose_model
 from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
 
 PREFIX = "KUBETRIAGE_AGENT_"
-BUILTIN = "builtin"
-_DEFAULT_VENDOR_MODEL = "gpt-4o-mini"
 
 
 def _names(value: object) -> object:
@@ -98,7 +97,4 @@ class Settings(BaseSettings):
 
     @property
     def model_name(self) -> str:
-        """``builtin`` unless a model, a key or a URL says otherwise."""
-        if self.model:
-            return self.model
-        return _DEFAULT_VENDOR_MODEL if self.openai_api_key or self.openai_base_url else BUILTIN
+        return choose_model(self.model, self.openai_api_key, self.openai_base_url)

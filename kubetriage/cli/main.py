@@ -13,10 +13,14 @@ import kubetriage
 # command: (module, one line for --help). The modules define ``command``.
 _COMMANDS = {
     "diagnose": ("diagnose", "Find what is wrong in a cluster or a bundle, why, and how to mend it."),
+    "ask": ("ask", "Ask a question in plain words."),
+    "chat": ("chat", "Ask and follow up."),
     "explain": ("explain", "What a cause means, how it shows, and what to do."),
     "search": ("search", "Find the runbook for a symptom, an alert or an error line."),
     "ingest": ("ingest", "Write runbooks to Chroma, only what changed."),
     "bundle": ("bundle", "Capture a cluster into a file (read-only, redacted)."),
+    "serve": ("serve", "Run the whole product on this machine."),
+    "users": ("users", "The gateway's own users: add, list, disable, reset."),
     "eval": ("evaluate", "Measure the diagnosis on labelled cases."),
     "completion": ("completion", "Shell completion for bash, zsh or fish."),
 }
