@@ -17,9 +17,11 @@ VERSION = "1"  # of the chunking: a change makes every chunk a new one
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
-# An alert name as Prometheus rules have them: two CamelCase humps at least.
-HUMPS = re.compile(r"\b(?:[A-Z][a-z0-9]+){2,}\b")
-_ALERT = re.compile(r"^(?:[A-Z][a-z0-9]+){2,}[A-Za-z0-9]*$")
+# An alert name as Prometheus rules have them: KubePodCrashLooping, etcdMembersDown, CPUThrottlingHigh.
+_ALERT = re.compile(r"^(?=.*[a-z])(?=.*[A-Z].*[A-Z]|[a-z]+[A-Z])[A-Za-z][A-Za-z0-9]{5,}$")
+_IDENTIFIER = re.compile(r"\b[A-Za-z][A-Za-z0-9]{2,99}\b")
+# Between the humps of camel case; an acronym is one hump.
+_BETWEEN_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,12 @@ class Chunk:
 
 def readable(text: str) -> str:
     """``KubePodCrashLooping (Kube Pod Crash Looping)``: sentence embedders read words."""
-    return HUMPS.sub(lambda match: f"{match[0]} ({re.sub(r'(?<=[a-z0-9])(?=[A-Z])', ' ', match[0])})", text)
+    return _IDENTIFIER.sub(lambda match: _spelt(match[0]), text)
+
+
+def _spelt(word: str) -> str:
+    apart = _BETWEEN_HUMPS.sub(" ", word)
+    return word if apart == word else f"{word} ({apart})"
 
 
 def read_runbooks(folder: Path) -> Iterator[Chunk]:

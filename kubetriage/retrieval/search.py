@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubetriage.contracts.api import Passage, SearchRequest, SearchResponse
-from kubetriage.retrieval.runbooks import HUMPS, Chunk, readable
+from kubetriage.retrieval.runbooks import Chunk, readable
 from kubetriage.retrieval.tokens import expand, tokenize
 
 # Share of BM25 in the fused score; flat between .25 and .35 (docs of the measurement: ADR 0006).
@@ -14,6 +15,7 @@ BM25_SHARE = 0.3
 LAY_SHARE = 0.5
 # More than any fused score: an exact alert is always first.
 PINNED = 2.0
+_WORD = re.compile(r"\w+")
 
 
 class Embedder(Protocol):
@@ -52,7 +54,7 @@ class RunbookIndex:
         allowed = [index for index, chunk in enumerate(self._chunks) if _is_for(chunk, request.namespace)]
         scores = self._scores(request.query) if allowed else []
         best: dict[str, tuple[float, int]] = {}
-        named = {name.lower() for name in (request.alert, *HUMPS.findall(request.query)) if name}
+        named = {word.lower() for word in (request.alert or "", *_WORD.findall(request.query)) if word}
         for index in allowed:
             chunk = self._chunks[index]
             score = float(scores[index]) + (PINNED if named & set(chunk.alerts) else 0.0)
