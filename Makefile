@@ -2,6 +2,7 @@
 SHELL := bash
 PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
+STATE ?= .run
 
 .PHONY: help setup run test test-cluster lint format eval sample docs requirements clean
 
@@ -12,7 +13,7 @@ setup: ## everything that run and test need, into .venv (a second run takes a se
 	@scripts/setup.sh
 
 run: setup ## start everything, diagnose the sample cluster, stay up (ONCE=1: end; CLUSTER=context: your own)
-	@.venv/bin/kubetriage serve --state .run --ask "$(QUESTION)" $(if $(ONCE),--once) $(if $(CLUSTER),--context "$(CLUSTER)",--bundle samples/shop.tar.gz)
+	@.venv/bin/kubetriage serve --state "$(STATE)" --ask "$(QUESTION)" $(if $(ONCE),--once) $(if $(CLUSTER),--context "$(CLUSTER)",--bundle samples/shop.tar.gz)
 
 test: setup ## the whole suite: real Redis, real Chroma, real HTTP
 	@$(PY) -m pytest -q -m "not cluster"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,11 +23,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = build_service(settings, metrics)
+        service = app.state.service = build_service(settings, metrics)
+        warming = asyncio.create_task(service.warm_up())
         try:
             yield
         finally:
-            await app.state.service.aclose()
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+            await service.aclose()
 
     app = FastAPI(
         title="Kubetriage agent",

@@ -31,7 +31,7 @@ from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.contracts.events import Answer, StreamEvent, ToolFinished
 from kubetriage.contracts.identity import InternalClaims
 from kubetriage.investigation import investigate
-from kubetriage.retrieval.searcher import RunbookSearcher, open_bundled
+from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, open_bundled
 
 _log = structlog.get_logger("agent")
 
@@ -151,6 +151,13 @@ class Service:
         except (RedisError, OSError) as error:
             checks["redis"] = f"does not answer ({type(error).__name__})"
         return checks
+
+    async def warm_up(self) -> None:
+        """Does now what the first question would wait for: Chroma's client, the index, the embedder."""
+        try:
+            await self.searcher.search(SearchRequest(query="pod does not start", k=1))
+        except RetrievalUnavailableError as error:
+            _log.info("runbooks are not there yet", reason=str(error))
 
     async def aclose(self) -> None:
         await self.clusters.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from kubetriage.retrieval.chroma_store import ChromaStore
 from kubetriage.retrieval.searcher import RetrievalUnavailableError, default_embedder
 from rag_ingest.ingest import Ingested, ingest
 from rag_ingest.settings import PREFIX, Settings
+
+_TELL_SECONDS = 5.0  # between two lines of progress in a log
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,9 +52,15 @@ def main(ctx: click.Context, /, **given: Any) -> None:
 
 
 async def _once(settings: Settings, store: ChromaStore) -> Ingested:
+    told = time.monotonic()
+
     def progress(done: int, of: int) -> None:
+        nonlocal told
         if sys.stderr.isatty():
             click.echo(f"\r  embedded {done} of {of} chunks", err=True, nl=done == of)
+        elif time.monotonic() - told >= _TELL_SECONDS:
+            told = time.monotonic()
+            click.echo(f"  embedded {done} of {of} chunks", err=True)
 
     try:
         return await ingest(

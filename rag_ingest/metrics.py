@@ -20,6 +20,8 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         build_info(self.registry, PREFIX, __version__)
         self.runs = Counter(f"{PREFIX}_runs_total", "Ingests by outcome.", ("outcome",), registry=self.registry)
+        for outcome in ("ok", "error"):
+            self.runs.labels(outcome)  # there from the start: a rate needs the zero
         self.duration = Histogram(
             f"{PREFIX}_run_duration_seconds", "Time of an ingest.", registry=self.registry, buckets=LATENCY_BUCKETS
         )

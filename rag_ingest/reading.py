@@ -20,41 +20,67 @@ class Reading:
 
 
 def read_paths(paths: Sequence[Path]) -> Reading:
-    """The chunks of files and folders. Paths in chunks are relative to the folder that was given.
+    """The chunks of files and folders. Paths in chunks are relative to the folder that was given; with several
+    folders the folder's name comes before them.
 
     Raises FileNotFoundError for a path that is not there.
     """
     chunks: list[Chunk] = []
     skipped: list[tuple[str, str]] = []
+    taken: dict[str, Path] = {}
     for shown, path in _files(paths):
-        problem = _problem(path)
-        if problem is None:
-            found = split_runbook(shown, path.read_text("utf-8"))
+        real = path.resolve()
+        if real in taken.values():
+            continue  # given twice: a folder, and a file in it
+        if shown in taken:
+            skipped.append((shown, "another file has this path already: ingest it under a --source of its own"))
+            continue
+        taken[shown] = real
+        try:
+            found = split_runbook(shown, _text(path))
+        except _UnusableError as error:
+            skipped.append((shown, str(error)))
+        except (ValueError, RecursionError) as error:
+            # What YAML lets through: a 13th month, brackets a thousand deep. One file must not stop the others.
+            skipped.append((shown, f"its front matter cannot be read ({error})"))
+        else:
             chunks.extend(found)
-            problem = None if found else "a draft, or empty"
-        if problem is not None:
-            skipped.append((shown, problem))
+            if not found:
+                skipped.append((shown, "a draft, or empty"))
     return Reading(tuple(chunks), tuple(skipped))
 
 
+class _UnusableError(Exception):
+    """The message says why a file is left out."""
+
+
 def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    several = sum(path.is_dir() for path in paths) > 1
     for path in paths:
         if path.is_dir():
-            inside = (one for one in path.rglob("*") if one.suffix.lower() in _SUFFIXES and one.is_file())
-            yield from ((one.relative_to(path).as_posix(), one) for one in sorted(inside))
-        elif path.is_file():
+            before = f"{path.resolve().name}/" if several else ""
+            yield from ((before + inside.relative_to(path).as_posix(), inside) for inside in _inside(path))
+        elif path.exists():
             yield path.name, path
         else:
             raise FileNotFoundError(f"{path} does not exist")
 
 
-def _problem(path: Path) -> str | None:
+def _inside(folder: Path) -> list[Path]:
+    """Markdown below a folder. What is hidden stays out: ``.git``, and the real folder behind the links of a
+    mounted ConfigMap, which would show every runbook twice and under a new path after each update."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.is_dir())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _text(path: Path) -> str:
     try:
+        if not path.is_file():
+            raise _UnusableError("a link to nowhere" if path.is_symlink() else "not a regular file")
         if path.stat().st_size > LARGEST_FILE:
-            return f"larger than {LARGEST_FILE // 1_000_000} MB"
-        path.read_text("utf-8")
-    except UnicodeDecodeError:
-        return "not UTF-8 text"
+            raise _UnusableError(f"larger than {LARGEST_FILE // 1_000_000} MB")
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _UnusableError("not UTF-8 text") from error
     except OSError as error:
-        return error.strerror or "unreadable"
-    return None
+        raise _UnusableError(error.strerror or "unreadable") from error

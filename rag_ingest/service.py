@@ -31,6 +31,7 @@ class Watch:
         self._store = store
         self._metrics = metrics
         self.state = "the first ingest is under way"
+        self._told: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """For ever."""
@@ -43,15 +44,25 @@ class Watch:
         try:
             done = await ingest(self._store, self._settings.paths, source=self._settings.source)
         except (OSError, ValueError, RetrievalUnavailableError) as error:
-            self.state = str(error)
-            self._metrics.runs.labels("error").inc()
-            _log.warning("ingest failed", reason=str(error))
-            return False
+            return self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 - a watch that ended in silence would stay "ready" for ever
+            _log.exception("ingest broke")
+            return self._failed(f"a fault of ours: {type(error).__name__}")
         self.state = "ok"
         self._metrics.succeeded(done.summary, len(done.skipped))
         if done.summary.added or done.summary.removed:
             _log.info("ingested", summary=str(done.summary), skipped=len(done.skipped))
+        for path, why in set(done.skipped) - self._told:
+            _log.warning("left out", path=path, reason=why)
+        self._told = set(done.skipped)
         return True
+
+    def _failed(self, reason: str) -> bool:
+        if reason != self.state:  # once, not every few seconds
+            _log.warning("ingest failed", reason=reason)
+        self.state = reason
+        self._metrics.runs.labels("error").inc()
+        return False
 
 
 def create_app(settings: Settings, store: ChromaStore) -> FastAPI:

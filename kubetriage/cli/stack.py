@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import secrets
 import sys
@@ -80,7 +81,7 @@ async def run_stack(state: Path, cluster: Cluster, say: Say) -> AsyncIterator[St
         await processes.listening(redis)
         password, ingested, *_ = await asyncio.gather(
             _first_user(redis_url, state / "password"),
-            _ingest(processes, chroma, chroma_url, say),
+            _ingest(processes, chroma, chroma_url, state / "chroma"),
             processes.listening(agent),
             processes.listening(gateway),
         )
@@ -98,7 +99,8 @@ async def run_stack(state: Path, cluster: Cluster, say: Say) -> AsyncIterator[St
 def _prepare(state: Path) -> Path:
     """Makes the folders; the path of the key that the services share."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state / "redis").mkdir(exist_ok=True)
+    for name in ("redis", "chroma"):
+        (state / name).mkdir(exist_ok=True)
     key = state / "internal-key"
     _keep_secret(key, secrets.token_urlsafe(48))
     return key
@@ -134,8 +136,11 @@ async def _start_agent(
     return await processes.start("agent", [sys.executable, "-m", "agent_service"], port=port, environment=environment)
 
 
-async def _ingest(processes: Processes, chroma: Child, chroma_url: str, say: Say) -> str:
-    """The ingest's summary line. In a process of its own: embedding keeps a core busy."""
+async def _ingest(processes: Processes, chroma: Child, chroma_url: str, data: Path) -> str:
+    """What there is to say about the runbooks. In a process of its own: embedding keeps a core busy."""
+    stamp, wanted = data / "bundled-runbooks", await asyncio.to_thread(_identity_of_runbooks)
+    if _is_stamped(stamp, wanted):
+        return "unchanged since the last start"
     await processes.listening(chroma)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -151,9 +156,26 @@ async def _ingest(processes: Processes, chroma: Child, chroma_url: str, say: Say
     if process.returncode != 0:
         # Everything but the runbooks works without them.
         lines = complained.decode(errors="replace").strip().splitlines() or ["unknown reason"]
-        say(f"the runbooks could not be ingested: {lines[-1]}")
-        return "none"
+        return f"could not be ingested: {lines[-1]}"
+    stamp.write_text(wanted)
     return said.decode().strip().splitlines()[-1]
+
+
+def _identity_of_runbooks() -> str:
+    """Of the bundled runbooks, the way they are cut and the embedder."""
+    from kubetriage.retrieval.minilm import NAME, find_weights  # noqa: PLC0415 - only a start needs it
+    from kubetriage.retrieval.runbooks import VERSION  # noqa: PLC0415 - see above
+    from kubetriage.retrieval.searcher import bundled_folder  # noqa: PLC0415 - see above
+
+    digest = hashlib.sha256(f"{VERSION} {NAME if find_weights() else 'bm25'}".encode())
+    for path in sorted(bundled_folder().rglob("*.md")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_stamped(stamp: Path, wanted: str) -> bool:
+    """It lies beside Chroma's data, so that it goes when they go."""
+    return stamp.is_file() and stamp.read_text() == wanted
 
 
 async def _first_user(redis_url: str, path: Path) -> str:

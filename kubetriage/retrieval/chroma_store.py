@@ -16,17 +16,23 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import structlog
+
 from kubetriage.contracts.api import SearchRequest, SearchResponse
 from kubetriage.retrieval.runbooks import Chunk
 from kubetriage.retrieval.search import Embedder, RunbookIndex
-from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, default_embedder
+from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, default_embedder, load
 
 BUNDLED = "bundled"
 _PAGE = 1000  # chunks per request
 _BATCH = 64  # chunks embedded and written at once: a step of the progress
-_SECONDS = 10.0  # of one request; chromadb's client has no deadline of its own
+# Deadlines of one request; chromadb's client has none of its own. A person waits for a read.
+_READ_SECONDS = 5.0
+_WRITE_SECONDS = 30.0
+_PATIENCE = 1.0  # how long a search that could answer from what it has waits for something newer
 _NO_VECTOR = [1.0]  # Chroma wants a vector; without an embedder every chunk has the same
 Progress = Callable[[int, int], None]
+_log = structlog.get_logger("retrieval")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,20 +70,27 @@ class ChromaStore:
     ) -> IngestSummary:
         """Makes ``source``'s part of the collection equal to ``chunks``; other sources stay as they are.
 
-        New chunks are written before old ones go, so that a search in between misses nothing.
+        New chunks are written before old ones go, so that a search in between misses nothing. A sync that
+        breaks off is finished by the next one.
         """
         began = time.perf_counter()
         wanted = {f"{source}:{chunk.id}": chunk for chunk in chunks}
-        async with self._reaching() as client:
+        async with self._reaching(_WRITE_SECONDS) as client:
             collection = await client.get_or_create_collection(
                 self.collection_name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
             )
-            present = await _ids(collection, source)
+        present = await self._ids(collection, source)
         new = [(name, chunk) for name, chunk in wanted.items() if name not in present]
+        gone = sorted(present - wanted.keys())
+        # What a sync leaves behind that breaks off after its last write, so that the next one, which finds
+        # nothing to write, still tells the readers.
+        unfinished = bool((collection.metadata or {}).get("unfinished"))
+        if new or gone:
+            await self._mark(collection, unfinished=True)
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             vectors = await asyncio.to_thread(self._embed, [chunk for _, chunk in batch])
-            async with self._reaching():
+            async with self._reaching(_WRITE_SECONDS):
                 await collection.upsert(
                     ids=[name for name, _ in batch],
                     embeddings=vectors,
@@ -85,12 +98,11 @@ class ChromaStore:
                     metadatas=[_metadata(chunk, source) for _, chunk in batch],
                 )
             progress(start + len(batch), len(new))
-        gone = sorted(present - wanted.keys())
-        async with self._reaching():
-            for start in range(0, len(gone), _PAGE):
+        for start in range(0, len(gone), _PAGE):
+            async with self._reaching(_WRITE_SECONDS):
                 await collection.delete(ids=gone[start : start + _PAGE])
-            if new or gone:
-                await collection.modify(metadata={"generation": uuid4().hex})
+        if new or gone or unfinished:
+            await self._mark(collection, unfinished=False)
         return IngestSummary(
             documents=len({chunk.path for chunk in chunks}),
             chunks=len(wanted),
@@ -112,16 +124,9 @@ class ChromaStore:
         vectors: list[Any] = []
         async with self._reaching() as client:
             collection = await self._existing(client)
-            while True:
-                page = await collection.get(
-                    include=["documents", "metadatas", "embeddings"], limit=_PAGE, offset=len(chunks)
-                )
-                chunks.extend(
-                    _chunk(text, about) for text, about in zip(page["documents"], page["metadatas"], strict=True)
-                )
-                vectors.extend(page["embeddings"])
-                if len(page["ids"]) < _PAGE:
-                    break
+        async for page in self._pages(collection, include=["documents", "metadatas", "embeddings"]):
+            chunks.extend(_chunk(text, about) for text, about in zip(page["documents"], page["metadatas"], strict=True))
+            vectors.extend(page["embeddings"])
         if not chunks:
             raise _nothing_ingested()
         return await asyncio.to_thread(self._index, chunks, vectors)
@@ -136,6 +141,7 @@ class ChromaStore:
 
         if self._embedder is None:
             return RunbookIndex(chunks)
+        load(self._embedder)
         return RunbookIndex(chunks, self._embedder, vectors=numpy.asarray(vectors, dtype=numpy.float32))
 
     def _embed(self, chunks: Sequence[Chunk]) -> list[list[float]]:
@@ -152,11 +158,30 @@ class ChromaStore:
         except NotFoundError as error:
             raise _nothing_ingested() from error
 
+    async def _ids(self, collection: Any, source: str) -> set[str]:
+        pages = self._pages(collection, include=[], where={"source": source})
+        return {name async for page in pages for name in page["ids"]}
+
+    async def _pages(self, collection: Any, **wanted: Any) -> AsyncIterator[Any]:
+        """Everything, a deadline for each page: how much there is must not decide whether it can be read."""
+        read = 0
+        while True:
+            async with self._reaching():
+                page = await collection.get(**wanted, limit=_PAGE, offset=read)
+            yield page
+            read += len(page["ids"])
+            if len(page["ids"]) < _PAGE:
+                return
+
+    async def _mark(self, collection: Any, *, unfinished: bool) -> None:
+        async with self._reaching(_WRITE_SECONDS):
+            await collection.modify(metadata={"generation": uuid4().hex, "unfinished": unfinished})
+
     @asynccontextmanager
-    async def _reaching(self) -> AsyncIterator[Any]:
-        """The client, with a deadline and one error for whatever goes wrong."""
+    async def _reaching(self, seconds: float = _READ_SECONDS) -> AsyncIterator[Any]:
+        """The client for one request, with a deadline and one error for whatever goes wrong."""
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(seconds):
                 if self._client is None:
                     self._client = await self._connect()
                 yield self._client
@@ -164,14 +189,14 @@ class ChromaStore:
             raise
         except Exception as error:
             # chromadb passes on what httpx and its server raise.
-            raise RetrievalUnavailableError(
-                f"Chroma at {_shown(self._url)} does not answer ({type(error).__name__}); is it running?"
-            ) from error
+            raise RetrievalUnavailableError(f"Chroma at {_shown(self._url)} {_trouble(error)}") from error
 
     async def _connect(self) -> Any:
-        import chromadb  # noqa: PLC0415 - half a second that only users of Chroma pay
-        from chromadb.config import Settings  # noqa: PLC0415 - see above
-
+        try:
+            import chromadb  # noqa: PLC0415 - half a second that only users of Chroma pay
+            from chromadb.config import Settings  # noqa: PLC0415 - see above
+        except ImportError as error:
+            raise RetrievalUnavailableError("the package chromadb is not installed here") from error
         parts = urlsplit(self._url if "//" in self._url else f"//{self._url}")
         return await chromadb.AsyncHttpClient(
             host=parts.hostname or "127.0.0.1",
@@ -182,53 +207,62 @@ class ChromaStore:
 
 
 class ChromaSearcher:
-    """Searches a store; notices within ``refresh_seconds`` that somebody ingested."""
+    """Searches a store; looks every ``refresh_seconds`` at most, when asked, whether somebody ingested."""
 
     def __init__(self, store: ChromaStore, *, refresh_seconds: float = 5.0) -> None:
         self._store = store
-        self._refresh = refresh_seconds
+        self._refresh_seconds = refresh_seconds
         self._index: RunbookIndex | None = None
         self._generation = ""
-        self._checked = float("-inf")
-        self._reading = asyncio.Lock()
+        self._looked = float("-inf")
+        self._looking: asyncio.Task[RunbookIndex] | None = None
 
     async def search(self, request: SearchRequest) -> SearchResponse:
+        """Raises RetrievalUnavailableError only before the first read: runbooks of a minute ago beat none."""
         index = await self._current()
         # Embedding the query takes milliseconds of a core: not on the event loop.
         return await asyncio.to_thread(index.search, request)
 
     async def aclose(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
         await self._store.aclose()
 
     async def _current(self) -> RunbookIndex:
-        async with self._reading:
-            if self._index is not None and time.monotonic() - self._checked < self._refresh:
-                return self._index
-            try:
-                generation = await self._store.generation()
-                if self._index is None or generation != self._generation:
-                    self._index = await self._store.read_index()
-                    self._generation = generation
-            except RetrievalUnavailableError:
-                if self._index is None:
-                    raise
-                # Runbooks of a minute ago are better than none.
-            self._checked = time.monotonic()
-            return self._index
+        if self._index is None:
+            # Everybody waits for the same read; who gives up does not stop it.
+            return await asyncio.shield(self._look())
+        if self._looking is None and time.monotonic() - self._looked >= self._refresh_seconds:
+            await asyncio.wait({self._look()}, timeout=_PATIENCE)
+        return self._index
+
+    def _look(self) -> asyncio.Task[RunbookIndex]:
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._refresh())
+            self._looking.add_done_callback(self._looked_up)
+        return self._looking
+
+    def _looked_up(self, task: asyncio.Task[RunbookIndex]) -> None:
+        self._looking = None
+        self._looked = time.monotonic()
+        # Asked for here too: those who waited may all be gone, and asyncio complains of errors nobody saw.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._index is not None:
+            _log.warning("runbooks may be out of date", reason=str(error), error_type=type(error).__name__)
+
+    async def _refresh(self) -> RunbookIndex:
+        # Asked before the read: what is written meanwhile is found at the next look.
+        generation = await self._store.generation()
+        if self._index is None or generation != self._generation:
+            self._index = await self._store.read_index()
+            self._generation = generation
+        return self._index
 
 
 def connect_chroma(url: str, *, refresh_seconds: float = 5.0) -> RunbookSearcher:
     """Searches what was ingested into the Chroma server at ``url``. Nothing is read before the first search."""
     return ChromaSearcher(ChromaStore(url, default_embedder()), refresh_seconds=refresh_seconds)
-
-
-async def _ids(collection: Any, source: str) -> set[str]:
-    found: set[str] = set()
-    while True:
-        page = await collection.get(where={"source": source}, include=[], limit=_PAGE, offset=len(found))
-        found.update(page["ids"])
-        if len(page["ids"]) < _PAGE:
-            return found
 
 
 def _metadata(chunk: Chunk, source: str) -> dict[str, Any]:
@@ -259,6 +293,14 @@ def _shown(url: str) -> str:
     """Without a password that somebody may have put into it."""
     parts = urlsplit(url if "//" in url else f"//{url}")
     return f"{parts.hostname}:{parts.port or 8000}"
+
+
+def _trouble(error: Exception) -> str:
+    from chromadb.errors import ChromaError  # noqa: PLC0415 - see _connect
+
+    if isinstance(error, ChromaError):
+        return f"refuses: {str(error).partition(chr(10))[0][:200]}"
+    return f"does not answer ({type(error).__name__}); is it running?"
 
 
 def _nothing_ingested() -> RetrievalUnavailableError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -70,11 +71,21 @@ class FolderSearcher:
         self._index = None
 
     def _build(self) -> RunbookIndex:
-        chunks = list(read_runbooks(self._folder))
+        try:
+            chunks = list(read_runbooks(self._folder))
+        except (OSError, ValueError) as error:
+            raise RetrievalUnavailableError(f"the runbooks in {self._folder} cannot be read: {error}") from error
         if not chunks:
-            raise RetrievalUnavailableError(f"there are no runbooks in {self._folder.name}")
-        vectors = stored_vectors(chunks, self._embedder) if self._embedder else None
-        return RunbookIndex(chunks, self._embedder, vectors=vectors)
+            raise RetrievalUnavailableError(f"there are no runbooks (*.md) in {self._folder}")
+        if self._embedder is None:
+            return RunbookIndex(chunks)
+        load(self._embedder)
+        return RunbookIndex(chunks, self._embedder, vectors=stored_vectors(chunks, self._embedder))
+
+
+def load(embedder: Embedder) -> None:
+    """Has the embedder load its model now: two searches at once must not both be the first to need it."""
+    embedder.embed(["ready"])
 
 
 def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder) -> Any:
@@ -85,17 +96,27 @@ def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder) -> Any:
     path = cache_folder() / f"vectors-{identity[:32]}.npy"
     try:
         vectors = numpy.load(path, allow_pickle=False)
-        if vectors.shape[0] == len(chunks):
+        if vectors.ndim == 2 and len(vectors) == len(chunks):
             return vectors
     except (OSError, ValueError, EOFError):
         pass  # none yet, or a damaged one: made anew
     vectors = embedder.embed([chunk.embedded_text for chunk in chunks])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place and then moved, so that two processes at once never see half a file.
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as out:
-            numpy.save(out, vectors)
-        Path(out.name).replace(path)
-    except OSError:
-        pass  # a read-only disk costs the seconds again, no more
+    # A read-only or full disk costs the seconds again at the next start, no more.
+    with contextlib.suppress(OSError):
+        _write_whole(path, vectors)
     return vectors
+
+
+def _write_whole(path: Path, vectors: Any) -> None:
+    """Beside its place and then moved, so that two processes at once never see half a file."""
+    import numpy  # noqa: PLC0415 - see stored_vectors
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as out:
+        partial = Path(out.name)
+        try:
+            numpy.save(out, vectors)
+            out.flush()
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
