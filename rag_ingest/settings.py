@@ -24,7 +24,7 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}
 class Settings(BaseSettings):
     """The configuration of an ingest. Durations are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
     chroma_url: str = "http://127.0.0.1:8000"
     # Empty: the bundled runbooks.

@@ -36,7 +36,7 @@ def build_model(
 class ModelSettings(BaseSettings):
     """Which model, from the environment: ``MODEL``, ``OPENAI_API_KEY``, ``OPENAI_BASE_URL``."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     model: str | None = None
     openai_api_key: SecretStr | None = None

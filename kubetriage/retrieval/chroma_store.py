@@ -26,8 +26,7 @@ from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSear
 BUNDLED = "bundled"
 _PAGE = 1000  # chunks per request
 _BATCH = 64  # chunks embedded and written at once: a step of the progress
-# Deadlines of one request; chromadb's client has none of its own. A person waits for a read.
-_READ_SECONDS = 5.0
+_READ_SECONDS = 5.0  # of one request that a person waits for; chromadb's client has no deadline of its own
 _WRITE_SECONDS = 30.0
 _PATIENCE = 1.0  # how long a search that could answer from what it has waits for something newer
 _NO_VECTOR = [1.0]  # Chroma wants a vector; without an embedder every chunk has the same
@@ -56,8 +55,9 @@ class IngestSummary:
 class ChromaStore:
     """The runbooks' collection of one Chroma server. Every method raises RetrievalUnavailableError."""
 
-    def __init__(self, url: str, embedder: Embedder | None) -> None:
+    def __init__(self, url: str, embedder: Embedder | None, *, read_seconds: float = _READ_SECONDS) -> None:
         self._url = url
+        self._read_seconds = read_seconds
         self._embedder = embedder
         self._client: Any = None
 
@@ -178,10 +178,10 @@ class ChromaStore:
             await collection.modify(metadata={"generation": uuid4().hex, "unfinished": unfinished})
 
     @asynccontextmanager
-    async def _reaching(self, seconds: float = _READ_SECONDS) -> AsyncIterator[Any]:
+    async def _reaching(self, seconds: float | None = None) -> AsyncIterator[Any]:
         """The client for one request, with a deadline and one error for whatever goes wrong."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds or self._read_seconds):
                 if self._client is None:
                     self._client = await self._connect()
                 yield self._client

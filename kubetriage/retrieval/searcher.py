@@ -92,15 +92,18 @@ def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder) -> Any:
     """The chunks' vectors, from a file of an earlier start where there is one: embedding takes seconds."""
     import numpy  # noqa: PLC0415 - only where vectors are made
 
-    identity = hashlib.sha256("\n".join((embedder.name, *(chunk.id for chunk in chunks))).encode()).hexdigest()
+    # Of what is embedded, not of the chunks' ids: how a text is made readable for the model may change too.
+    texts = [chunk.embedded_text for chunk in chunks]
+    identity = hashlib.sha256("\x00".join((embedder.name, *texts)).encode()).hexdigest()
     path = cache_folder() / f"vectors-{identity[:32]}.npy"
     try:
-        vectors = numpy.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            vectors = numpy.lib.format.read_array(file, allow_pickle=False)
         if vectors.ndim == 2 and len(vectors) == len(chunks):
             return vectors
     except (OSError, ValueError, EOFError):
         pass  # none yet, or a damaged one: made anew
-    vectors = embedder.embed([chunk.embedded_text for chunk in chunks])
+    vectors = embedder.embed(texts)
     # A read-only or full disk costs the seconds again at the next start, no more.
     with contextlib.suppress(OSError):
         _write_whole(path, vectors)

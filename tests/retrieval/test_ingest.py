@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,10 @@ from kubetriage.contracts.api import SearchRequest
 from kubetriage.retrieval.chroma_store import ChromaSearcher, ChromaStore
 from kubetriage.retrieval.searcher import RetrievalUnavailableError
 from rag_ingest.ingest import ingest
+from rag_ingest.metrics import Metrics
+from rag_ingest.reading import read_paths
+from rag_ingest.service import Watch
+from rag_ingest.settings import Settings
 from tests.processes import ROOT, eventually, start_service, stop
 from tests.retrieval.conftest import ChromaServer
 
@@ -147,6 +152,60 @@ async def test_files_that_cannot_be_read_are_named_not_dropped_in_silence(store:
     assert done.summary.documents == 3
 
 
+async def test_one_bad_file_does_not_stop_the_others(store: ChromaStore, folder: Path) -> None:
+    (folder / "month.md").write_text("---\ndate: 2026-13-45\n---\n# z\n\ntext\n")
+    (folder / "deep.md").write_text(f"---\nx: {'[' * 3000}\n---\n# z\n\ntext\n")
+    (folder / "gone.md").symlink_to("nowhere")
+    done = await ingest(store, [folder], source="bundled")
+    assert done.summary.documents == 3
+    said = dict(done.skipped)
+    assert said.keys() == {"month.md", "deep.md", "gone.md"}
+    assert said["month.md"] == "its front matter cannot be read (month must be in 1..12)"
+    assert said["gone.md"] == "a link to nowhere"
+
+
+def test_a_mounted_configmap_shows_each_runbook_once(tmp_path: Path) -> None:
+    mount = tmp_path / "mount"
+    (mount / "..2026_11_23").mkdir(parents=True)
+    (mount / "..2026_11_23" / "oom.md").write_text(OOM)
+    (mount / "..data").symlink_to("..2026_11_23")
+    (mount / "oom.md").symlink_to("..data/oom.md")
+    reading = read_paths([mount])
+    assert {chunk.path for chunk in reading.chunks} == {"oom.md"}
+    assert not reading.skipped
+
+
+def test_several_folders_do_not_mix_their_files(tmp_path: Path) -> None:
+    for team, text in (("a", OOM), ("b", IMAGE)):
+        (tmp_path / team).mkdir()
+        (tmp_path / team / "README.md").write_text(text)
+    (tmp_path / "c" / "b").mkdir(parents=True)
+    (tmp_path / "c" / "b" / "README.md").write_text(PRIVATE)
+    reading = read_paths([tmp_path / "a", tmp_path / "b", tmp_path / "b" / "README.md", tmp_path / "c" / "b"])
+    assert {(chunk.path, chunk.title) for chunk in reading.chunks} == {
+        ("a/README.md", "Killed for memory"),
+        ("b/README.md", "Image cannot be pulled"),
+    }
+    assert [path for path, _ in reading.skipped] == ["b/README.md"]
+    assert "--source" in reading.skipped[0][1]
+
+
+async def test_a_watch_outlives_whatever_breaks(
+    store: ChromaStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(Settings(paths=(folder,), source="ops"), store, Metrics())
+
+    async def broken(*_args: Any, **_more: Any) -> None:
+        raise KeyError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "sync", broken)
+        assert not await watch.once()
+        assert watch.state == "a fault of ours: KeyError"
+    assert await watch.once()
+    assert watch.state == "ok"
+
+
 async def test_an_empty_folder_never_empties_the_collection(store: ChromaStore, folder: Path, tmp_path: Path) -> None:
     await ingest(store, [folder], source="bundled")
     empty = tmp_path / "empty"
@@ -223,8 +282,11 @@ async def test_watch_mode_serves_health_and_valid_metrics(
         metrics = await text_of("/metrics")
     finally:
         running.process.terminate()
-        await asyncio.to_thread(running.process.wait, 10)
+        status = await asyncio.to_thread(running.process.wait, 10)
+    # uvicorn ends in order and then lets the signal have its way.
+    assert status in {0, -signal.SIGTERM}
     assert "Traceback" not in running.log.read_text()
+    assert "Application shutdown complete" in running.log.read_text()
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
     checked = await asyncio.to_thread(

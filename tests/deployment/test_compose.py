@@ -1,0 +1,72 @@
+"""docker-compose.yml and the Dockerfile say what the services really take."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from agent_service.settings import Settings as AgentSettings
+from gateway.settings import Settings as GatewaySettings
+from rag_ingest.settings import Settings as IngestSettings
+from tests.processes import ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "gateway": GatewaySettings,
+    "agent": AgentSettings,
+    "ingest": IngestSettings,
+}
+OURS = list(SETTINGS)
+
+
+def test_every_service_has_a_health_check_and_starts_in_order() -> None:
+    assert {*OURS, "redis", "chroma"} <= set(SERVICES)
+    for name, service in SERVICES.items():
+        assert name == "keys" or service["healthcheck"]["test"], name
+        for other in service.get("depends_on", {}):
+            assert other in SERVICES
+    assert set(SERVICES["gateway"]["depends_on"]) == {"keys", "redis", "agent"}
+    assert "--appendonly" in SERVICES["redis"]["command"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_variables_are_settings_that_exist(name: str) -> None:
+    prefix = f"KUBETRIAGE_{name.upper()}_"
+    for variables in (SERVICES[name]["environment"], dict(re.findall(rf"({prefix}\w+)=(\S+)", DOCKERFILE))):
+        for variable in variables:
+            field = variable.removeprefix(prefix).lower()
+            assert field in SETTINGS[name].model_fields, variable
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_is_multi_stage_and_runs_without_root(name: str) -> None:
+    assert SERVICES[name]["build"]["target"] == name
+    assert f"FROM base AS {name}\nCOPY --from=build-{name} /venv /venv" in DOCKERFILE
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "USER 10001:10001" in DOCKERFILE
+
+
+def test_only_the_gateway_is_reachable_from_outside_and_on_loopback_by_default() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["gateway"]
+    assert SERVICES["gateway"]["ports"][0].startswith("${BIND:-127.0.0.1}:")
+
+
+def test_an_empty_variable_means_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose passes on unset variables as empty ones."""
+    for name in ("BUNDLE", "KUBECONFIG", "CONTEXTS"):
+        monkeypatch.setenv(f"KUBETRIAGE_AGENT_{name}", "")
+    monkeypatch.setenv("MODEL", "")
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.setenv("KUBETRIAGE_AGENT_INTERNAL_KEY", "k" * 40)
+    settings = AgentSettings()
+    assert settings.bundle is None
+    assert settings.contexts == ()
+    assert settings.model_name == "builtin"
