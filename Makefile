@@ -4,7 +4,7 @@ PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
 STATE ?= .run
 
-.PHONY: help setup run test test-cluster lint format eval sample docs requirements clean
+.PHONY: help setup run test test-cluster lint format bench eval sample docs requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ run: setup ## start everything, diagnose the sample cluster, stay up (ONCE=1: en
 	@.venv/bin/kubetriage serve --state "$(STATE)" --ask "$(QUESTION)" $(if $(ONCE),--once) $(if $(CLUSTER),--context "$(CLUSTER)",--bundle samples/shop.tar.gz)
 
 test: setup ## the whole suite: real Redis, real Chroma, real HTTP
-	@$(PY) -m pytest -q -m "not cluster"
+	@env -u KUBECONFIG $(PY) -m pytest -q
 
 test-cluster: setup ## real faults in the cluster that KUBECONFIG names
 	@$(PY) -m pytest -q -m cluster
@@ -26,6 +26,9 @@ lint: setup ## ruff, mypy --strict, import-linter
 
 format: setup ## ruff's fixes and formatting
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+bench: setup ## how fast and how heavy, each figure beside something on the same machine
+	@$(PY) -m bench
 
 eval: setup ## Cloud-OpsBench: make eval CASES=folder INDEX=cases.jsonl
 	@.venv/bin/kubetriage eval cloud-opsbench --cases "$(CASES)" --index "$(INDEX)" --out predictions.jsonl --jobs 2

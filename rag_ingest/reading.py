@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from kubetriage.retrieval.runbooks import LARGEST_FILE, Chunk, split_runbook
 
+_FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 _SUFFIXES = frozenset({".md", ".markdown"})
 
 
@@ -40,9 +44,6 @@ def read_paths(paths: Sequence[Path]) -> Reading:
             found = split_runbook(shown, _text(path))
         except _UnusableError as error:
             skipped.append((shown, str(error)))
-        except (ValueError, RecursionError) as error:
-            # What YAML lets through: a 13th month, brackets a thousand deep. One file must not stop the others.
-            skipped.append((shown, f"its front matter cannot be read ({error})"))
         else:
             chunks.extend(found)
             if not found:
@@ -79,8 +80,24 @@ def _text(path: Path) -> str:
             raise _UnusableError("a link to nowhere" if path.is_symlink() else "not a regular file")
         if path.stat().st_size > LARGEST_FILE:
             raise _UnusableError(f"larger than {LARGEST_FILE // 1_000_000} MB")
-        return path.read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _UnusableError("not UTF-8 text") from error
     except OSError as error:
         raise _UnusableError(error.strerror or "unreadable") from error
+    _check_front_matter(text)
+    return text
+
+
+def _check_front_matter(text: str) -> None:
+    """Damaged front matter would be searched as text: a draft would be found, and by all namespaces."""
+    match = _FRONT.match(text)
+    try:
+        yaml.safe_load(match[1] if match else "")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 2}" if mark else ""
+        raise _UnusableError(f"its front matter is not YAML{where}") from error
+    except (ValueError, RecursionError) as error:
+        # What YAML's parser lets through: a 13th month, brackets a thousand deep.
+        raise _UnusableError(f"its front matter cannot be read ({error})") from error

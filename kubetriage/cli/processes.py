@@ -46,6 +46,10 @@ class Processes:
         self._logs = logs
         self._children: list[Child] = []
 
+    @property
+    def children(self) -> tuple[Child, ...]:
+        return tuple(self._children)
+
     async def __aenter__(self) -> Processes:
         self._logs.mkdir(parents=True, exist_ok=True)
         return self

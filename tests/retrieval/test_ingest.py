@@ -155,12 +155,14 @@ async def test_files_that_cannot_be_read_are_named_not_dropped_in_silence(store:
 async def test_one_bad_file_does_not_stop_the_others(store: ChromaStore, folder: Path) -> None:
     (folder / "month.md").write_text("---\ndate: 2026-13-45\n---\n# z\n\ntext\n")
     (folder / "deep.md").write_text(f"---\nx: {'[' * 3000}\n---\n# z\n\ntext\n")
+    (folder / "typo.md").write_text("---\ntitle: z\nnamespaces: [payments\n---\n# z\n\nA secret of payments.\n")
     (folder / "gone.md").symlink_to("nowhere")
     done = await ingest(store, [folder], source="bundled")
     assert done.summary.documents == 3
     said = dict(done.skipped)
-    assert said.keys() == {"month.md", "deep.md", "gone.md"}
+    assert said.keys() == {"month.md", "deep.md", "typo.md", "gone.md"}
     assert said["month.md"] == "its front matter cannot be read (month must be in 1..12)"
+    assert said["typo.md"] == "its front matter is not YAML, line 3"
     assert said["gone.md"] == "a link to nowhere"
 
 

@@ -1,0 +1,164 @@
+"""`make bench`: how fast and how heavy, each figure beside something that ran on the same machine just then.
+
+Prints a Markdown table. Wall times are the median of several runs; ratios are what to compare between machines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+
+from kubetriage.cli.stack import Cluster, Stack, run_stack
+from kubetriage.contracts.identity import InternalClaims
+from kubetriage.safety.internal_tokens import sign_internal
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = "samples/shop.tar.gz"
+STARTER = str(Path(sys.executable).with_name("kubetriage"))
+RUNS = 5
+SECONDS = 4.0  # of each load
+UNLIMITED = "1000000/minute"
+READ_BUNDLE = """
+import json, tarfile
+with tarfile.open("samples/shop.tar.gz") as bundle:
+    for member in bundle:
+        if member.name.endswith(".json"):
+            json.load(bundle.extractfile(member))
+"""
+
+
+def wall(*command: str) -> float:
+    """Median seconds of a whole process."""
+    times = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def row(what: str, figure: str, beside: str, ratio: float) -> None:
+    print(f"| {what} | {figure} | {beside} | {ratio:.2f} |", flush=True)
+
+
+def measure_processes() -> None:
+    python = wall(sys.executable, "-c", "pass")
+    parsed = wall(sys.executable, "-c", READ_BUNDLE)
+    for name, command in {
+        "kubetriage --help": (STARTER, "--help"),
+        "import gateway.app": (sys.executable, "-c", "import gateway.app"),
+        "import agent_service.app": (sys.executable, "-c", "import agent_service.app"),
+        "import rag_ingest.service": (sys.executable, "-c", "import rag_ingest.service"),
+    }.items():
+        seconds = wall(*command)
+        row(name, f"{seconds:.2f} s", f"python -c pass: {python:.2f} s", seconds / python)
+    beside = f"parsing its JSON in a bare Python: {parsed:.2f} s"
+    for name, arguments in {
+        "diagnose the sample": ("diagnose", "--bundle", SAMPLE),
+        "ask about the sample": ("ask", "Why is checkout failing?", "--bundle", SAMPLE),
+    }.items():
+        seconds = wall(STARTER, *arguments)
+        row(name, f"{seconds:.2f} s", beside, seconds / parsed)
+
+
+async def load(connections: int, call: Callable[[], Awaitable[int]]) -> tuple[float, float]:
+    """(requests per second, median milliseconds) of calls that must answer 200."""
+    times: list[float] = []
+    end = time.perf_counter() + SECONDS
+
+    async def worker() -> None:
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            status = await call()
+            if status != 200:
+                raise RuntimeError(f"answered {status}")
+            times.append(time.perf_counter() - began)
+
+    await call()
+    await asyncio.gather(*(worker() for _ in range(connections)))
+    return len(times) / SECONDS, statistics.median(times) * 1000
+
+
+def read_key(state: Path) -> str:
+    return (state / "internal-key").read_text().strip()
+
+
+def resident_of_bare_python() -> float:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as bare:
+        time.sleep(1)
+        memory = resident(bare.pid)
+        bare.kill()
+    return memory
+
+
+def resident(pid: int) -> float:
+    """MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+async def measure_services(state: Path) -> None:
+    for limit in ("USER", "ASK", "ADDRESS"):
+        os.environ[f"KUBETRIAGE_GATEWAY_LIMIT_{limit}"] = UNLIMITED
+    os.environ["KUBETRIAGE_GATEWAY_LOG_LEVEL"] = os.environ["KUBETRIAGE_AGENT_LOG_LEVEL"] = "WARNING"
+    async with run_stack(state, Cluster(bundle=ROOT / SAMPLE), lambda line: print(line, file=sys.stderr)) as stack:
+        children = {child.name: child for child in stack.processes.children}
+        own = await asyncio.to_thread(resident_of_bare_python)
+        for name in ("gateway", "agent"):
+            memory = resident(children[name].process.pid)
+            row(f"RSS of the {name}, idle", f"{memory:.0f} MiB", f"a bare Python: {own:.0f} MiB", memory / own)
+        await measure_calls(stack, children["agent"].port, read_key(state))
+        for name in ("gateway", "agent", "redis", "chroma"):
+            row(f"RSS of {name}, after the load", f"{resident(children[name].process.pid):.0f} MiB", "", 0)
+
+
+async def measure_calls(stack: Stack, agent_port: int, key: str) -> None:
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=100)) as http:
+        form = {"username": stack.username, "password": stack.password}
+        async with http.post(f"{stack.url}/v1/auth/token", data=form) as answer:
+            public = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
+
+        def call(url: str, body: dict[str, str], internal: bool) -> Callable[[], Awaitable[int]]:
+            async def send() -> int:
+                claims = InternalClaims(subject="bench", request_id="bench")
+                headers = {"Authorization": f"Bearer {sign_internal(claims, key)}"} if internal else public
+                async with http.post(url, json=body, headers=headers) as answer:
+                    await answer.read()
+                    return answer.status
+
+            return send
+
+        direct = f"http://127.0.0.1:{agent_port}/internal/v1"
+        for path, body in {"search": {"query": "OOMKilled"}, "diagnose": {"namespace": "shop"}}.items():
+            for connections in (1, 16):
+                beside, beside_ms = await load(connections, call(f"{direct}/{path}", body, internal=True))
+                through, through_ms = await load(connections, call(f"{stack.url}/v1/{path}", body, internal=False))
+                row(
+                    f"{path} through the gateway, {connections} connections",
+                    f"{through:.0f}/s, {through_ms:.1f} ms",
+                    f"the agent directly: {beside:.0f}/s, {beside_ms:.1f} ms",
+                    through / beside,
+                )
+
+
+def main() -> None:
+    print("| What | Figure | Beside | Ratio |\n|---|---|---|---|")
+    measure_processes()
+    with tempfile.TemporaryDirectory() as state:
+        asyncio.run(measure_services(Path(state)))
+
+
+if __name__ == "__main__":
+    main()
