@@ -128,7 +128,7 @@ class Service:
     async def search(self, request: SearchRequest, claims: InternalClaims) -> SearchResponse:
         """Runbook passages. Raises RetrievalUnavailableError."""
         check_namespace(claims, request.namespace)
-        return await self.searcher.search(request)
+        return await self.searcher.search(request, claims.namespaces)
 
     async def messages(self, claims: InternalClaims, session_id: str) -> tuple[Message, ...]:
         """The conversation so far; empty when nothing was said in it."""

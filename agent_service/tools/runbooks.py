@@ -22,7 +22,8 @@ async def search_runbooks(context: RunContext, query: str, k: int = 3, alert: st
         return failed("Runbook search is not available now; answer without it.", degraded="retrieval")
     try:
         found = await context.searcher.search(
-            SearchRequest(query=query, k=max(1, min(k, 10)), namespace=context.namespace, alert=alert)
+            SearchRequest(query=query, k=max(1, min(k, 10)), namespace=context.namespace, alert=alert),
+            context.reader.namespaces,
         )
     except Exception as error:  # noqa: BLE001 - whatever retrieval raises, an answer without it is better than none
         structlog.get_logger("agent").warning("retrieval failed", error_type=type(error).__name__)

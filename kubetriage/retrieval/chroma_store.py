@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -217,11 +217,11 @@ class ChromaSearcher:
         self._looked = float("-inf")
         self._looking: asyncio.Task[RunbookIndex] | None = None
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
+    async def search(self, request: SearchRequest, allowed_namespaces: Collection[str] | None = None) -> SearchResponse:
         """Raises RetrievalUnavailableError only before the first read: runbooks of a minute ago beat none."""
         index = await self._current()
         # Embedding the query takes milliseconds of a core: not on the event loop.
-        return await asyncio.to_thread(index.search, request)
+        return await asyncio.to_thread(index.search, request, allowed_namespaces)
 
     async def aclose(self) -> None:
         if self._looking is not None:

@@ -65,10 +65,15 @@ class MiniLm:
         graph = self._cache / f"{NAME}-1.onnx"
         if not graph.is_file():
             _write_graph(self._weights, graph)
-        self._session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-        self._tokenizer = Tokenizer.from_file(str(self._weights / "tokenizer.json"))
-        self._tokenizer.enable_truncation(LONGEST)
-        self._tokenizer.enable_padding()
+        options = onnxruntime.SessionOptions()
+        # Threads that wait by spinning take the cores from whoever asked.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        tokenizer = Tokenizer.from_file(str(self._weights / "tokenizer.json"))
+        tokenizer.enable_truncation(LONGEST)
+        tokenizer.enable_padding()
+        self._tokenizer = tokenizer
+        # Last: to another thread a session means that everything is there.
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def cache_folder() -> Path:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Characters. Measured best for a 256-token embedder (docs/retrieval.md); a longer code block stays whole.
+# Characters, so that a chunk fits a 256-token embedder; a longer code block stays whole.
 CHUNK = 500
 LARGEST_FILE = 2_000_000  # bytes
-VERSION = "1"  # of the chunking: a change makes every chunk a new one
+VERSION = "2"  # of the chunking: a change makes every chunk a new one
 
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
+# Sections that only lead elsewhere: what they name is another document's subject.
+_NAVIGATION = re.compile(r"^(see also|related( \w+)?|further reading|references?|links)$", re.IGNORECASE)
 _FENCE = re.compile(r"^\s*(```|~~~)")
 # An alert name as Prometheus rules have them: KubePodCrashLooping, etcdMembersDown, CPUThrottlingHigh.
 _ALERT = re.compile(r"^(?=.*[a-z])(?=.*[A-Z].*[A-Z]|[a-z]+[A-Z])[A-Za-z][A-Za-z0-9]{5,}$")
@@ -60,18 +62,20 @@ def _spelt(word: str) -> str:
 def read_runbooks(folder: Path) -> Iterator[Chunk]:
     """The chunks of every ``*.md`` below a folder, by path; drafts and unreadable files are left out."""
     for path in sorted(folder.rglob("*.md")):
-        if path.stat().st_size > LARGEST_FILE:
+        # Hidden: the real folder behind the links of a mounted ConfigMap.
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or not path.is_file() or path.stat().st_size > LARGEST_FILE:
             continue
         text = path.read_bytes().decode("utf-8", "replace")
         yield from split_runbook(path.relative_to(folder).as_posix(), text)
 
 
 def split_runbook(path: str, text: str) -> list[Chunk]:
-    """Chunks of one document. Nothing of its body is lost; small sections are joined."""
+    """Chunks of one document. Only sections of links are left out; small sections are joined."""
     about, body = _front_matter(text)
     if about.get("draft") is True:
         return []
-    sections = list(_sections(body))
+    sections = [section for section in _sections(body) if not _NAVIGATION.match(section[1])]
     title = str(about.get("title") or next((name for level, name, _ in sections if level == 1), "") or Path(path).stem)
     alerts = tuple(name.lower() for name in (_names(about.get("alerts")) or _alerts_of(title, path)))
     namespaces = tuple(_names(about.get("namespaces")))
@@ -89,7 +93,7 @@ def _front_matter(text: str) -> tuple[Mapping[str, Any], str]:
         return {}, text
     try:
         about = yaml.safe_load(match[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # a 13th month, brackets a thousand deep
         return {}, text
     return (about, text[match.end() :]) if isinstance(about, dict) else ({}, text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from kubetriage.contracts.api import Passage, SearchRequest, SearchResponse
@@ -49,9 +49,17 @@ class RunbookIndex:
     def embedder(self) -> str:
         return self._embedder.name if self._embedder is not None else "bm25"
 
-    def search(self, request: SearchRequest) -> SearchResponse:
-        """The best chunk of each of the ``k`` best documents. The namespace filter holds for all parts."""
-        allowed = [index for index, chunk in enumerate(self._chunks) if _is_for(chunk, request.namespace)]
+    def search(self, request: SearchRequest, allowed_namespaces: Collection[str] | None = None) -> SearchResponse:
+        """The best chunk of each of the ``k`` best documents.
+
+        ``allowed_namespaces``: those of the caller (None: all); another namespace's runbook is not found.
+        Both namespace filters hold for all parts of the search.
+        """
+        allowed = [
+            index
+            for index, chunk in enumerate(self._chunks)
+            if _is_for(chunk, request.namespace) and _is_allowed(chunk, allowed_namespaces)
+        ]
         scores = self._scores(request.query) if allowed else []
         best: dict[str, tuple[float, int]] = {}
         named = {word.lower() for word in (request.alert or "", *_WORD.findall(request.query)) if word}
@@ -88,6 +96,10 @@ class RunbookIndex:
 def _is_for(chunk: Chunk, namespace: str | None) -> bool:
     """A runbook without namespaces is for all."""
     return namespace is None or not chunk.namespaces or namespace in chunk.namespaces
+
+
+def _is_allowed(chunk: Chunk, namespaces: Collection[str] | None) -> bool:
+    return namespaces is None or not chunk.namespaces or not set(namespaces).isdisjoint(chunk.namespaces)
 
 
 def _tokens_of(chunk: Chunk) -> list[str]:

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +27,11 @@ class RetrievalUnavailableError(Exception):
 class RunbookSearcher(Protocol):
     """Searches one collection of runbooks; safe to call concurrently."""
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
-        """The best passages, best first. Raises RetrievalUnavailableError."""
+    async def search(self, request: SearchRequest, allowed_namespaces: Collection[str] | None = None) -> SearchResponse:
+        """The best passages, best first. Raises RetrievalUnavailableError.
+
+        ``allowed_namespaces``: those of the caller, None for all.
+        """
 
     async def aclose(self) -> None:
         """Frees connections."""
@@ -60,12 +63,12 @@ class FolderSearcher:
         self._index: RunbookIndex | None = None
         self._building = asyncio.Lock()
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
+    async def search(self, request: SearchRequest, allowed_namespaces: Collection[str] | None = None) -> SearchResponse:
         async with self._building:
             if self._index is None:
                 self._index = await asyncio.to_thread(self._build)
         # Embedding the query takes milliseconds of a core: not on the event loop.
-        return await asyncio.to_thread(self._index.search, request)
+        return await asyncio.to_thread(self._index.search, request, allowed_namespaces)
 
     async def aclose(self) -> None:
         self._index = None

@@ -123,7 +123,7 @@ class Runbooks:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
+    async def search(self, request: SearchRequest, allowed_namespaces: Any = None) -> SearchResponse:
         if self.error:
             raise self.error
         passage = Passage(path="oom-killed.md", title="OOM", heading="Fix", text="Raise the limit.", score=0.9)

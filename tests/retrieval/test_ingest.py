@@ -115,6 +115,9 @@ async def test_search_finds_by_alert_and_keeps_other_namespaces_out(store: Chrom
     assert "team/private.md" in await found(searcher, "payments desk ledger")
     assert "team/private.md" in await found(searcher, "payments desk ledger", namespace="payments")
     assert "team/private.md" not in await found(searcher, "payments desk ledger", namespace="shop")
+    for namespaces, visible in ((("shop",), False), (("shop", "payments"), True), ((), False)):
+        seen = await searcher.search(SearchRequest(query="payments desk ledger"), namespaces)
+        assert ("team/private.md" in [passage.path for passage in seen.passages]) is visible, namespaces
 
 
 async def test_a_reader_notices_an_ingest(store: ChromaStore, folder: Path) -> None:
