@@ -6,6 +6,7 @@ Prints a Markdown table. Wall times are the median of several runs; ratios are w
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import statistics
@@ -13,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
+from kubetriage.cli.processes import choose_port
 from kubetriage.cli.stack import Cluster, Stack, run_stack
 from kubetriage.contracts.identity import InternalClaims
 from kubetriage.safety.internal_tokens import sign_internal
@@ -153,11 +157,98 @@ async def measure_calls(stack: Stack, agent_port: int, key: str) -> None:
                 )
 
 
+LIST_ALL = """
+import asyncio, sys
+from kubetriage.cluster import connect
+from kubetriage.contracts.diagnosis import Scope
+from kubetriage.diagnosis import resources_needed
+from kubetriage.investigation import read_snapshot
+async def main():
+    reader = await connect()
+    await read_snapshot(reader, resources_needed(Scope()), None)
+    await reader.aclose()
+asyncio.run(main())
+"""
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: bench
+clusters: [{{name: bench, cluster: {{server: "http://127.0.0.1:{port}"}}}}]
+users: [{{name: bench, user: {{}}}}]
+contexts: [{{name: bench, context: {{cluster: bench, user: bench}}}}]
+"""
+
+
+def measured(command: list[str], environment: dict[str, str]) -> tuple[float, float, bytes]:
+    """(seconds, peak MiB, output) of a process."""
+    began = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[:3]} ended with {process.returncode}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024, output
+
+
+def measure_size(pods: int, folder: Path) -> float:
+    """Diagnoses a cluster of ``pods`` pods as a process; its seconds."""
+    port = choose_port(19000)
+    server = subprocess.Popen([sys.executable, "-m", "bench.large_cluster", str(port), str(pods)], cwd=ROOT)
+    try:
+        told = wait_for(f"http://127.0.0.1:{port}/bench")
+        config = folder / "kubeconfig"
+        config.write_text(KUBECONFIG.format(port=port))
+        environment = {**os.environ, "KUBECONFIG": str(config)}
+        command = [STARTER, "diagnose", "-A", "-o", "json"]
+        measured(command, environment)  # the server renders its pages at the first request
+        before = wait_for(f"http://127.0.0.1:{port}/bench")["requests"]
+        seconds, peak, output = measured(command, environment)
+        requests = wait_for(f"http://127.0.0.1:{port}/bench")["requests"] - before
+        listing, *_ = measured([sys.executable, "-c", LIST_ALL], environment)
+        roots = [one["root_cause"] for one in json.loads(output)["incidents"]]
+        found = {(one["cause"], object_of(one["object"])) for one in roots}
+        wanted = {tuple(fault) for fault in told["faults"]}
+        right = f"{len(found & wanted)} of {len(wanted)} faults, {len(found - wanted)} wrong"
+        row(
+            f"{told['pods']} pods: {right}, {requests} requests, {peak:.0f} MiB",
+            f"{seconds:.2f} s",
+            f"reading it and doing nothing: {listing:.2f} s",
+            seconds / listing,
+        )
+        return seconds
+    finally:
+        server.kill()
+        server.wait()
+
+
+def object_of(about: dict[str, str]) -> str:
+    return f"{about.get('namespace')}/{about['kind'].lower()}/{about['name']}"
+
+
+def wait_for(url: str) -> Any:
+    """The JSON at ``url``, once it is there."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"{url} does not answer")
+
+
+def measure_scale(folder: Path) -> None:
+    small, large = measure_size(500, folder), measure_size(5000, folder)
+    row("slope from 500 to 5,000 pods", f"{(large - small) / 4500 * 1000:.2f} ms per pod", "", large / small)
+
+
 def main() -> None:
     print("| What | Figure | Beside | Ratio |\n|---|---|---|---|")
     measure_processes()
-    with tempfile.TemporaryDirectory() as state:
-        asyncio.run(measure_services(Path(state)))
+    with tempfile.TemporaryDirectory() as folder:
+        measure_scale(Path(folder))
+        asyncio.run(measure_services(Path(folder)))
 
 
 if __name__ == "__main__":

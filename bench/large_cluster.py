@@ -20,7 +20,7 @@ from kubetriage.cluster import open_bundle
 from kubetriage.investigation import read_snapshot
 from kubetriage.state.resources import RESOURCES
 
-Object = dict[str, Any]
+Object = Any  # JSON
 SAMPLE = Path(__file__).parents[1] / "samples" / "shop.tar.gz"
 TEMPLATE, NAMESPACE = "catalog", "shop"
 PODS_OF_WORKLOAD, WORKLOADS_OF_NAMESPACE, PODS_OF_NODE = 3, 17, 50
@@ -53,7 +53,7 @@ async def _template() -> dict[str, list[Object]]:
     reader = open_bundle(SAMPLE)
     snapshot = await read_snapshot(reader, RESOURCES, None)
     await reader.aclose()
-    found: dict[str, list[Object]] = {plural: snapshot.items(plural) for plural in ("nodes", "namespaces")}
+    found: dict[str, list[Object]] = {plural: list(snapshot.items(plural)) for plural in ("nodes", "namespaces")}
     for plural in ("deployments", "replicasets", "pods", "services", "endpoints", "endpointslices", "events"):
         found[plural] = [one for one in snapshot.items(plural) if _is_template(one)]
     return found

@@ -6,8 +6,10 @@ All I/O is the reader's; all decisions are ``kubetriage.diagnosis``'s.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from kubetriage.cluster.reader import ClusterReader, Listing
 from kubetriage.contracts.diagnosis import Diagnosis, Scope, Unreadable
@@ -62,6 +64,27 @@ async def read_logs(reader: ClusterReader, keys: Iterable[LogKey]) -> tuple[dict
     return texts, [answer for answer in answers if isinstance(answer, Unreadable)]
 
 
+_paused = 0
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """A snapshot is hundreds of thousands of dictionaries without a cycle among them: looking for
+    cycles in them again and again would cost a third of the time."""
+    global _paused  # noqa: PLW0603 - the collector is one for the process, investigations are several
+    if not _paused and not gc.isenabled():  # somebody else has switched it off, and may rely on it
+        yield
+        return
+    _paused += 1
+    gc.disable()
+    try:
+        yield
+    finally:
+        _paused -= 1
+        if not _paused:
+            gc.enable()
+
+
 async def investigate(
     reader: ClusterReader,
     scope: Scope,
@@ -77,15 +100,16 @@ async def investigate(
     say = progress or (lambda _line: None)
     begin = time.perf_counter()
     allowed = (scope.namespace,) if scope.namespace else namespaces
-    say("reading objects")
-    snapshot = await read_snapshot(reader, resources_needed(scope), allowed)
-    keys = wanted_logs(snapshot, scope)
-    if keys:
-        say(f"reading {len(keys)} logs")
-        texts, unreadable = await read_logs(reader, keys)
-        snapshot = snapshot.with_logs(texts, unreadable)
-    say(f"checking {snapshot.count()} objects")
-    diagnosis = diagnose(snapshot, scope)
+    with _without_collector():
+        say("reading objects")
+        snapshot = await read_snapshot(reader, resources_needed(scope), allowed)
+        keys = wanted_logs(snapshot, scope)
+        if keys:
+            say(f"reading {len(keys)} logs")
+            texts, unreadable = await read_logs(reader, keys)
+            snapshot = snapshot.with_logs(texts, unreadable)
+        say(f"checking {snapshot.count()} objects")
+        diagnosis = diagnose(snapshot, scope)
     return diagnosis.model_copy(update={"duration_seconds": round(time.perf_counter() - begin, 3)})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,10 +51,9 @@ class ContainerRun:
         return parse_time((self.state.get("running") or {}).get("startedAt"))
 
 
-def find_runs(view: ClusterView) -> Iterator[ContainerRun]:
+def find_runs(view: ClusterView) -> Sequence[ContainerRun]:
     """Every container of every live pod."""
-    for pod in view.live_pods:
-        yield from runs_of(pod)
+    return view.derive("runs", lambda: [run for pod in view.live_pods for run in runs_of(pod)])
 
 
 def runs_of(pod: Object) -> Iterator[ContainerRun]:

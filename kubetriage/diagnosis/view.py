@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from kubetriage.contracts.diagnosis import Evidence, EvidenceKind, ObjectRef, Scope
 from kubetriage.state.logs import LogKey, LogText
@@ -25,6 +25,8 @@ from kubetriage.state.objects import (
 )
 from kubetriage.state.snapshot import Object, Snapshot
 from kubetriage.state.times import parse_time
+
+Value = TypeVar("Value")
 
 # What a person edits to change pods, and how its plural is called.
 WORKLOAD_KINDS = {
@@ -72,6 +74,15 @@ class ClusterView:
         self.snapshot = snapshot
         self.scope = scope
         self.now = snapshot.collected_at
+        self._derived: dict[str, Any] = {}
+        self._workloads: dict[tuple[str, str | None, str], ObjectRef] = {}
+
+    def derive(self, name: str, make: Callable[[], Value]) -> Value:
+        """What ``make`` returns, made once per view: for what several rules work out from objects alone."""
+        if name not in self._derived:
+            self._derived[name] = make()
+        found: Value = self._derived[name]
+        return found
 
     # -- workloads and pods ---------------------------------------------------------------------
 
@@ -87,6 +98,13 @@ class ClusterView:
     def workload_of(self, item: Object, kind: str = "Pod") -> ObjectRef:
         """Up the owners to what a person edits: the Deployment behind a ReplicaSet, the CronJob
         behind a Job; the object itself when nothing owns it."""
+        key = (kind, namespace_of(item), name_of(item))
+        found = self._workloads.get(key)
+        if found is None:
+            found = self._workloads[key] = self._climb(item, kind)
+        return found
+
+    def _climb(self, item: Object, kind: str) -> ObjectRef:
         current, current_kind = item, kind
         for _ in range(4):  # Pod, ReplicaSet, Deployment, an operator's resource: never a cycle
             owner = owner_of(current)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from kubetriage.contracts.diagnosis import ObjectRef
@@ -39,7 +40,13 @@ def status_of(item: Object) -> Mapping[str, Any]:
 
 
 def ref_of(kind: str, item: Object) -> ObjectRef:
-    return ObjectRef(kind=kind, name=name_of(item), namespace=namespace_of(item))
+    return _ref(kind, name_of(item), namespace_of(item))
+
+
+@lru_cache(maxsize=65_536)
+def _ref(kind: str, name: str, namespace: str | None) -> ObjectRef:
+    """One object per reference: made, hashed and compared tens of thousands of times in a large cluster."""
+    return ObjectRef(kind=kind, name=name, namespace=namespace)
 
 
 def created_at(item: Object) -> datetime | None:

@@ -30,7 +30,7 @@ async def test_all_pages_of_a_list_are_read() -> None:
         listing = await cluster.list_objects(PODS, "shop", label_selector="app=a")
     assert [name_of(item) for item in listing.items] == ["a", "b"]
     assert listing.items[0]["kind"] == "Pod"
-    assert asked[1] == {"limit": "500", "continue": "next", "labelSelector": "app=a"}
+    assert asked[1] == {"limit": "2500", "continue": "next", "labelSelector": "app=a"}
 
 
 async def test_an_expired_page_token_begins_the_list_anew_once() -> None:
