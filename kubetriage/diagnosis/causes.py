@@ -709,15 +709,6 @@ _TABLE: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "rollout-stuck.md",
     ),
     (
-        "daemonset_misscheduled",
-        "workloads",
-        "DaemonSet lacks pods on nodes",
-        "Nodes that should run it do not.",
-        "numberReady below desiredNumberScheduled.",
-        "Look at the missing pods.",
-        "rollout-stuck.md",
-    ),
-    (
         "stateful_set_service_missing",
         "workloads",
         "StatefulSet's governing Service does not exist",
@@ -760,15 +751,6 @@ _TABLE: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "Nodes cannot be drained.",
         "disruptionsAllowed 0 although all pods are healthy.",
         "Lower minAvailable, or add replicas.",
-        "pod-disruption-budget.md",
-    ),
-    (
-        "pdb_selects_nothing",
-        "workloads",
-        "PodDisruptionBudget selects no pods",
-        "It protects nothing.",
-        "expectedPods 0.",
-        "Correct its selector.",
         "pod-disruption-budget.md",
     ),
     (
@@ -895,15 +877,6 @@ _TABLE: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "All pods that it selects are not ready.",
         "Only notReadyAddresses.",
         "Repair the pods.",
-        "service-no-endpoints.md",
-    ),
-    (
-        "service_missing",
-        "network",
-        "Service does not exist",
-        "Something calls a Service that is not there.",
-        "Environment, log or Ingress name it; it is not in the namespace.",
-        "Create it, or correct the name.",
         "service-no-endpoints.md",
     ),
     (
@@ -1219,15 +1192,6 @@ _TABLE: tuple[tuple[str, str, str, str, str, str, str], ...] = (
         "Its calls take far longer than before while it has CPU and memory to spare.",
         "Latency of one workload rose by a constant; no saturation.",
         "Look at the pod's interface, qdisc and node.",
-        "network-latency.md",
-    ),
-    (
-        "pod_network_loss",
-        "performance",
-        "Pod's network loses packets",
-        "Retransmissions and timeouts of one workload.",
-        "Success rate and throughput fell; latency at timeouts.",
-        "Look at the pod's interface and node.",
         "network-latency.md",
     ),
     (

@@ -16,6 +16,7 @@ from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import (
     containers_of,
     init_containers_of,
+    matches,
     name_of,
     namespace_of,
     pod_spec_of,
@@ -76,6 +77,7 @@ class DependencyGraph:
         yield from self._workload_edges()
         yield from self._ingress_edges()
         yield from self._claim_edges()
+        yield from self._policy_edges()
         for item in self._view.snapshot.items("horizontalpodautoscalers"):
             target = spec(item).get("scaleTargetRef") or {}
             if target.get("kind") and target.get("name"):
@@ -135,14 +137,25 @@ class DependencyGraph:
                     ObjectRef(kind="Service", name=name, namespace=namespace_of(ingress)),
                 )
 
+    def _policy_edges(self) -> Iterator[tuple[ObjectRef, ObjectRef]]:
+        for policy in self._view.snapshot.items("networkpolicies"):
+            for workload, item in self._view.workloads():
+                labels = ((spec(item).get("template") or {}).get("metadata") or {}).get("labels") or {}
+                same = workload.namespace == namespace_of(policy)
+                if same and matches(spec(policy).get("podSelector") or {}, labels):
+                    yield workload, ref_of("NetworkPolicy", policy)
+
     def _claim_edges(self) -> Iterator[tuple[ObjectRef, ObjectRef]]:
-        for claim in self._view.snapshot.items("persistentvolumeclaims"):
-            volume = spec(claim).get("volumeName")
-            if volume:
-                yield (
-                    ref_of("PersistentVolumeClaim", claim),
-                    ObjectRef(kind="PersistentVolume", name=volume),
-                )
+        for item in self._view.snapshot.items("persistentvolumeclaims"):
+            name = spec(item).get("volumeName")
+            if name:
+                yield ref_of("PersistentVolumeClaim", item), ObjectRef(kind="PersistentVolume", name=name)
+        for volume in self._view.snapshot.items("persistentvolumes"):
+            # Also while the claim is not bound: it waits for the volume that remembers its name.
+            holder = spec(volume).get("claimRef") or {}
+            if holder.get("name"):
+                claim = ObjectRef(kind="PersistentVolumeClaim", name=holder["name"], namespace=holder.get("namespace"))
+                yield claim, ref_of("PersistentVolume", volume)
 
 
 def settings_of(view: ClusterView, item: Object) -> Iterator[str]:

@@ -48,7 +48,7 @@ FAULTS = (
     _row("bad-working-dir", "container_start_error", CRASHED),
     _row("run-as-non-root", "run_as_non_root_violation", "waiting:CreateContainerConfigError"),
     _row("init-failing", "init_container_failing", CRASHED),
-    _row("init-stuck", "init_container_stuck|service_address_wrong|service_missing", "age:200"),
+    _row("init-stuck", "init_container_stuck|service_address_wrong", "age:200"),
     _row("volume-permission", "volume_permission_denied", CRASHED),
     # images
     _row("image-not-found", "image_not_found", "waiting:ImagePullBackOff"),
@@ -180,7 +180,7 @@ FAULTS = (
     _row("service-selector", "service_selector_mismatch", "unready:client", "Service/app"),
     _row("service-target-port", "service_port_mismatch", "unready:client", "Service/app"),
     _row("zero-replicas", "zero_replicas", "unready:client"),
-    _row("wrong-address", "service_address_wrong|service_missing", "unready:client", "Deployment/client"),
+    _row("wrong-address", "service_address_wrong", "unready:client", "Deployment/client"),
     _row(
         "wrong-port-address",
         "service_address_wrong|service_port_mismatch",

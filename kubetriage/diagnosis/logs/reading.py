@@ -16,6 +16,7 @@ _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d
 _INNER_STAMP = re.compile(r"^(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d)[.,]?(\d*)(Z|[+-]\d\d:?\d\d)?")
 # host:port as programs print it. The host needs a letter: an IPv4 address is matched apart.
 _HOST_PORT = re.compile(r"\b([a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?):(\d{2,5})\b", re.IGNORECASE)
+_DNS_PORT = 53
 _NAMED_HOST = re.compile(
     r"(?:UnknownHostException: |no such host[^a-z]+|lookup |ENOTFOUND |EAI_AGAIN |resolve host:? |"
     r"host name \"|server on '|bad address '|host not found in upstream \"|host='|"
@@ -204,7 +205,9 @@ def _peer(message: str) -> tuple[str | None, int | None]:
     named = _NAMED_HOST.search(message)
     for match in _HOST_PORT.finditer(message):
         host, port = match[1].lower(), int(match[2])
-        if _is_host(host) and 0 < port < 65_536:
+        # "lookup payments on 10.96.0.10:53": the line is about payments, not about the DNS server.
+        asked = port == _DNS_PORT and named is not None
+        if _is_host(host) and 0 < port < 65_536 and not asked:
             return host, port
     return (named[1].lower(), None) if named else (None, None)
 

@@ -114,7 +114,8 @@ SIGNATURES: tuple[Signature, ...] = (
         r"no such host|UnknownHostException|Name or service not known|Temporary failure in name resolution|"
         r"\bENOTFOUND\b|EAI_AGAIN|getaddrinfo failed|nodename nor servname|Could not resolve host|"
         r"server misbehaving|host not found in upstream|NXDOMAIN|SERVFAIL|failed to resolve|"
-        r"could not translate host name|bad address|DNS resolution failed|Name does not resolve",
+        r"could not translate host name|bad address|DNS resolution failed|Name does not resolve|"
+        r"\blookup \S+ on \S+:53\b|\blookup \S+: i/o timeout",
     ),
     _s(
         Symptom.CERTIFICATE_EXPIRED,

@@ -28,6 +28,8 @@ from kubetriage.state.objects import (
 from kubetriage.state.quantities import parse_quantity
 from kubetriage.state.snapshot import Object
 
+# Told by rules.endings, which knows the webhook's configuration.
+_WEBHOOK = re.compile(r"admission webhook|failed calling webhook")
 _QUOTA = re.compile(r"exceeded quota: (?P<quota>[^,]+), requested: (?P<requested>.+?), used: ", re.IGNORECASE)
 _MUST_SPECIFY = re.compile(r"failed quota: (?P<quota>[^:]+): must specify (?P<what>.+)", re.IGNORECASE)
 _ACCOUNT = re.compile(r"service ?account \"?(?:\S+/)?(?P<name>[^\"\s]+)\"? not found", re.IGNORECASE)
@@ -168,6 +170,14 @@ def _classified(view: ClusterView, workload: ObjectRef, text: str, evidence: lis
             f"PriorityClass {priority['name']} does not exist",
             evidence,
             f"Create PriorityClass {priority['name']}, or correct priorityClassName",
+        )
+    elif not _WEBHOOK.search(text):
+        yield _simple(
+            "controller_not_creating_pods",
+            workload,
+            f"the API server refuses them: {quotes.shorten(text, 120)}",
+            evidence,
+            "Correct what the message names in the pod template",
         )
 
 

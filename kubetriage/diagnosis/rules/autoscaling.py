@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from kubetriage.contracts.diagnosis import Severity
+from kubetriage.contracts.diagnosis import ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
-from kubetriage.diagnosis.suspect import Suspect, suspect
+from kubetriage.diagnosis.rules.aggregation import api_behind
+from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import condition, created_at, ref_of, spec_of, status_of
 from kubetriage.state.snapshot import Object
 
 # metrics-server scrapes every 15 s and a new pod has no figures for a minute or two.
 PATIENCE = timedelta(minutes=2)
+_METRICS = ("custom.metrics.k8s.io", "external.metrics.k8s.io", "metrics.k8s.io")
 
 
-@rule("horizontalpodautoscalers", "events", "deployments", "statefulsets")
+@rule("horizontalpodautoscalers", "events", "deployments", "statefulsets", "apiservices")
 def find_autoscaler_faults(view: ClusterView) -> Iterable[Suspect]:
     for scaler in view.snapshot.items("horizontalpodautoscalers"):
         able, active = condition(scaler, "AbleToScale") or {}, condition(scaler, "ScalingActive") or {}
@@ -35,7 +37,8 @@ def find_autoscaler_faults(view: ClusterView) -> Iterable[Suspect]:
             if "missing request" in message:
                 yield _fault(scaler, "hpa_missing_requests", f"pods of {name} set no requests", message)
             elif age is None or age >= PATIENCE:
-                yield _fault(scaler, "hpa_metrics_unavailable", f"it gets no metrics of {name}", message)
+                api = next((entry for group in _METRICS if group in message for entry in _api(view, group)), None)
+                yield _fault(scaler, "hpa_metrics_unavailable", f"it gets no metrics of {name}", message, api=api)
         elif limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas":
             yield _fault(
                 scaler,
@@ -76,7 +79,20 @@ def find_blocking_budgets(view: ClusterView) -> Iterable[Suspect]:
         )
 
 
-def _fault(scaler: Object, cause: str, what: str, message: str, *, severity: Severity = Severity.HIGH) -> Suspect:
+def _api(view: ClusterView, group: str) -> list[ObjectRef]:
+    found = api_behind(view, group)
+    return [found] if found is not None else []
+
+
+def _fault(
+    scaler: Object,
+    cause: str,
+    what: str,
+    message: str,
+    *,
+    severity: Severity = Severity.HIGH,
+    api: ObjectRef | None = None,
+) -> Suspect:
     ref = ref_of("HorizontalPodAutoscaler", scaler)
     return suspect(
         cause,
@@ -90,6 +106,8 @@ def _fault(scaler: Object, cause: str, what: str, message: str, *, severity: Sev
         ],
         severity=severity,
         confidence=0.92,
+        depth=Depth.CAUSE if api is None else Depth.EFFECT,
+        blames=() if api is None else (api,),
     )
 
 

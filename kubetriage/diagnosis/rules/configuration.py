@@ -31,9 +31,10 @@ _MISSING_KEY = re.compile(
 _MISSING_KEY_IN_VOLUME = re.compile(r"references non-existent (?:secret|config) key: (?P<key>\S+)", re.IGNORECASE)
 _ROOT = re.compile(r"runAsNonRoot|run as root|non-numeric user", re.IGNORECASE)
 _COMMAND = re.compile(
-    r"executable file not found|no such file or directory|permission denied|exec format error|is a directory",
+    r"executable file not found|no such file or directory|permission denied|is a directory",
     re.IGNORECASE,
 )
+_EXEC_FORMAT = re.compile(r"exec format error", re.IGNORECASE)
 _OOM = re.compile(r"OOM-killed|memory limit too low", re.IGNORECASE)
 _WAITING = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
@@ -98,8 +99,8 @@ def _classified(
     view: ClusterView, pod: Object, container: str, text: str, evidence: list[Evidence]
 ) -> Iterator[Suspect]:
     workload = view.workload_of(pod)
-    if _OOM.search(text):
-        return  # rules.runtime: the limit is too low even to start
+    if _OOM.search(text) or _EXEC_FORMAT.search(text):
+        return  # rules.runtime: the limit is too low even to start; rules.architectures
     key, missing = _MISSING_KEY.search(text), _MISSING.search(text)
     volume_key = _MISSING_KEY_IN_VOLUME.search(text)
     if key:

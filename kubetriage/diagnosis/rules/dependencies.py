@@ -6,52 +6,35 @@ caller's settings when the callee is well. The same line in many callers blames 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
-from kubetriage.diagnosis.containers import ContainerRun, cached_hits, find_runs
-from kubetriage.diagnosis.logs import LogHit, Symptom
+from kubetriage.diagnosis.complaints import Complaint, find_complaints
+from kubetriage.diagnosis.containers import ContainerRun
+from kubetriage.diagnosis.logs import Symptom
 from kubetriage.diagnosis.peers import find_peers, find_server, find_service
 from kubetriage.diagnosis.rule import rule
+from kubetriage.diagnosis.rules.network_policies import find_dns_policy
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import is_ready, namespace_of, ref_of, spec_of
 from kubetriage.state.snapshot import Object
 
+_UNANSWERED = re.compile(r"timeout|timed out|refused|temporary failure|EAI_AGAIN|SERVFAIL|misbehaving", re.IGNORECASE)
 _READS = (
     "pods", "services", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs",
     "configmaps", "endpoints",
 )  # fmt: skip
-# A running, ready program logs transient errors all the time; what matters goes on until the end
-# of the log. The last fifth of what was read.
-LATE = 0.8
-# Fewer lines than this in a healthy program's log are noise.
-OFTEN = 3
-RECENT = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, slots=True)
-class _Complaint:
-    run: ContainerRun
-    workload: ObjectRef
-    hit: LogHit
-    previous: bool
-
-    def evidence(self) -> Evidence:
-        pod = ref_of("Pod", self.run.pod)
-        line = quotes.log_line(pod, self.run.name, self.hit.line, previous=self.previous, time=self.hit.time)
-        return line.model_copy(update={"count": self.hit.count})
 
 
 @rule(*_READS)
 def find_database_faults(view: ClusterView) -> Iterable[Suspect]:
     """Wrong credentials, a wrong port, a read-only or an exhausted database."""
-    complaints = list(_complaints(view))
-    by_symptom: dict[Symptom, list[_Complaint]] = defaultdict(list)
+    complaints = list(find_complaints(view))
+    by_symptom: dict[Symptom, list[Complaint]] = defaultdict(list)
     for entry in complaints:
         by_symptom[entry.hit.symptom].append(entry)
     for entry in by_symptom[Symptom.DB_CREDENTIALS]:
@@ -64,18 +47,19 @@ def find_database_faults(view: ClusterView) -> Iterable[Suspect]:
         yield from _unreachable_database(view, entry, complaints)
 
 
-@rule(*_READS)
+@rule(*_READS, "networkpolicies", "namespaces")
 def find_name_faults(view: ClusterView) -> Iterable[Suspect]:
     """Names that do not resolve: a Service that is not there, or a DNS that does not answer."""
-    for entry in _complaints(view):
-        if entry.hit.symptom is Symptom.DNS:
+    for entry in find_complaints(view):
+        # Where a policy keeps the caller from the DNS, the policy is the fault.
+        if entry.hit.symptom is Symptom.DNS and find_dns_policy(view, entry) is None:
             yield _name(view, entry)
 
 
 @rule(*_READS)
 def find_unreachable_neighbours(view: ClusterView) -> Iterable[Suspect]:
     """Refused or timed-out calls: a symptom that blames the Service that the line names."""
-    for entry in _complaints(view):
+    for entry in find_complaints(view):
         if entry.hit.symptom not in (Symptom.REFUSED, Symptom.TIMEOUT) or entry.hit.host in (
             None,
             "localhost",
@@ -86,26 +70,7 @@ def find_unreachable_neighbours(view: ClusterView) -> Iterable[Suspect]:
             yield _unreachable(entry, peers)
 
 
-def _complaints(view: ClusterView) -> Iterator[_Complaint]:
-    """Telling lines of programs that are in trouble, and lasting ones of those that are not."""
-    for run in find_runs(view):
-        workload = view.workload_of(run.pod)
-        for previous in (True, False):
-            log = view.log(run.pod, run.name, previous=previous)
-            if log is None or (previous and run.ready):
-                continue
-            for hit in cached_hits(log.text):
-                lasting = hit.count >= OFTEN and (hit.position >= LATE or log.samples_only)
-                lasting = lasting and not _is_old(view, hit)
-                if not run.ready or lasting:
-                    yield _Complaint(run, workload, hit, previous)
-
-
-def _is_old(view: ClusterView, hit: LogHit) -> bool:
-    return hit.time is not None and view.now - hit.time > RECENT
-
-
-def _credentials(view: ClusterView, entry: _Complaint) -> Suspect:
+def _credentials(view: ClusterView, entry: Complaint) -> Suspect:
     server = find_server(view, entry.hit.family, entry.run.pod)
     peer = server.short if server else f"the {entry.hit.family} server"
     workload = entry.workload
@@ -130,7 +95,7 @@ def _credentials(view: ClusterView, entry: _Complaint) -> Suspect:
     )
 
 
-def _credential_sources(entry: _Complaint) -> Iterator[Evidence]:
+def _credential_sources(entry: Complaint) -> Iterator[Evidence]:
     pod = ref_of("Pod", entry.run.pod)
     for source in entry.run.spec.get("envFrom") or ():
         name = (source.get("secretRef") or {}).get("name")
@@ -143,9 +108,9 @@ def _credential_sources(entry: _Complaint) -> Iterator[Evidence]:
             yield quotes.field(pod, f"spec.containers[{entry.run.name}].env", text)
 
 
-def _server_faults(view: ClusterView, symptom: Symptom, entries: list[_Complaint]) -> Iterator[Suspect]:
+def _server_faults(view: ClusterView, symptom: Symptom, entries: list[Complaint]) -> Iterator[Suspect]:
     """Faults of the server, told by its clients (and by itself)."""
-    by_server: dict[ObjectRef, list[_Complaint]] = defaultdict(list)
+    by_server: dict[ObjectRef, list[Complaint]] = defaultdict(list)
     for entry in entries:
         named = find_service(view, entry.hit.host, namespace_of(entry.run.pod)) if entry.hit.host else None
         pods = view.pods_behind(named) if named is not None else []
@@ -158,7 +123,7 @@ def _server_faults(view: ClusterView, symptom: Symptom, entries: list[_Complaint
         yield _server_fault(symptom, server, group)
 
 
-def _server_fault(symptom: Symptom, server: ObjectRef, group: list[_Complaint]) -> Suspect:
+def _server_fault(symptom: Symptom, server: ObjectRef, group: list[Complaint]) -> Suspect:
     exhausted = symptom is Symptom.DB_CONNECTIONS
     clients = list(dict.fromkeys(entry.workload.name for entry in group if entry.workload != server))
     what = "has no free connections" if exhausted else "is read-only"
@@ -187,7 +152,7 @@ def _server_fault(symptom: Symptom, server: ObjectRef, group: list[_Complaint]) 
     )
 
 
-def _unreachable_database(view: ClusterView, entry: _Complaint, everybody: list[_Complaint]) -> Iterator[Suspect]:
+def _unreachable_database(view: ClusterView, entry: Complaint, everybody: list[Complaint]) -> Iterator[Suspect]:
     """Down, or called at a wrong port or name? The database's own pods and its other clients tell."""
     if any(
         other.hit.symptom in (Symptom.DNS, Symptom.DB_CREDENTIALS) and other.workload == entry.workload
@@ -207,11 +172,11 @@ def _unreachable_database(view: ClusterView, entry: _Complaint, everybody: list[
 
 def _wrong_port(
     view: ClusterView,
-    entry: _Complaint,
+    entry: Complaint,
     server: ObjectRef | None,
     *,
     refused: bool,
-    everybody: list[_Complaint],
+    everybody: list[Complaint],
 ) -> Suspect:
     workload, name = entry.workload, server.name if server else "the database"
     ports = [
@@ -245,7 +210,7 @@ def _wrong_port(
     )
 
 
-def _database_down(entry: _Complaint, blames: tuple[ObjectRef, ...]) -> Suspect:
+def _database_down(entry: Complaint, blames: tuple[ObjectRef, ...]) -> Suspect:
     workload = entry.workload
     return suspect(
         "database_unreachable",
@@ -261,12 +226,14 @@ def _database_down(entry: _Complaint, blames: tuple[ObjectRef, ...]) -> Suspect:
     )
 
 
-def _name(view: ClusterView, entry: _Complaint) -> Suspect:
+def _name(view: ClusterView, entry: Complaint) -> Suspect:
     workload, host = entry.workload, entry.hit.host or "a name"
     service = find_service(view, host, namespace_of(entry.run.pod)) if entry.hit.host else None
     if service is not None and spec_of(service).get("type") == "ExternalName":
         return _external_name(entry, service)
-    exists = service is not None or "." in host or entry.hit.host is None
+    # No answer is not the answer that there is no such name.
+    unanswered = _UNANSWERED.search(entry.hit.line) is not None
+    exists = service is not None or "." in host or entry.hit.host is None or unanswered
     if exists or not view.snapshot.was_read("services", namespace_of(entry.run.pod)):
         return suspect(
             "dns_resolution_failing",
@@ -308,7 +275,7 @@ def _name(view: ClusterView, entry: _Complaint) -> Suspect:
     )
 
 
-def _external_name(entry: _Complaint, service: Object) -> Suspect:
+def _external_name(entry: Complaint, service: Object) -> Suspect:
     ref, target = ref_of("Service", service), str(spec_of(service).get("externalName"))
     return suspect(
         "service_external_name_unresolvable",
@@ -326,7 +293,7 @@ def _external_name(entry: _Complaint, service: Object) -> Suspect:
     )
 
 
-def _dns_settings(entry: _Complaint) -> Iterator[Evidence]:
+def _dns_settings(entry: Complaint) -> Iterator[Evidence]:
     pod, spec = ref_of("Pod", entry.run.pod), spec_of(entry.run.pod)
     if spec.get("dnsPolicy") not in (None, "ClusterFirst", "ClusterFirstWithHostNet"):
         yield quotes.field(pod, "spec.dnsPolicy", spec["dnsPolicy"])
@@ -334,7 +301,7 @@ def _dns_settings(entry: _Complaint) -> Iterator[Evidence]:
         yield quotes.field(pod, "spec.dnsConfig", spec["dnsConfig"])
 
 
-def _unreachable(entry: _Complaint, peers: tuple[ObjectRef, ...]) -> Suspect:
+def _unreachable(entry: Complaint, peers: tuple[ObjectRef, ...]) -> Suspect:
     workload, peer = entry.workload, peers[0]
     return suspect(
         "dependency_unreachable",
@@ -355,7 +322,7 @@ def _unreachable(entry: _Complaint, peers: tuple[ObjectRef, ...]) -> Suspect:
     )
 
 
-def _is_own(view: ClusterView, entry: _Complaint, peers: tuple[ObjectRef, ...]) -> bool:
+def _is_own(view: ClusterView, entry: Complaint, peers: tuple[ObjectRef, ...]) -> bool:
     own = {ref_of("Service", service) for service in view.services_of_workload.get(entry.workload, ())}
     return all(peer in own or peer == entry.workload for peer in peers)
 

@@ -9,9 +9,10 @@ from datetime import timedelta
 from kubetriage.contracts.diagnosis import ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
-from kubetriage.diagnosis.suspect import Suspect, suspect
+from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
 from kubetriage.state.objects import (
+    condition,
     deleted_at,
     is_ready,
     namespace_of,
@@ -31,13 +32,19 @@ _CALLING = re.compile(r"failed calling webhook \"(?P<name>[^\"]+)\"")
 _DENIED = re.compile(r"admission webhook \"(?P<name>[^\"]+)\" denied the request")
 
 
-@rule("pods", "namespaces", "configmaps", "persistentvolumeclaims", "deployments", "replicasets", "statefulsets")
+@rule("pods", "namespaces", "apiservices", "deployments", "replicasets", "statefulsets")
 def find_endless_deletions(view: ClusterView) -> Iterable[Suspect]:
     for plural, kind in (("pods", "Pod"), ("namespaces", "Namespace")):
         for item in view.snapshot.items(plural):
             since = view.ago(deleted_at(item))
             if since is not None and since > PATIENCE:
                 yield _endless(view, kind, item, since)
+
+
+def _waits_for_api(item: Object) -> bool:
+    """The namespace controller cannot list what is left, because some API does not answer."""
+    found = condition(item, "NamespaceDeletionDiscoveryFailure") or {}
+    return found.get("status") == "True"
 
 
 @rule("pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets")
@@ -144,6 +151,7 @@ def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Su
         "finalizer_blocking" if finalizers else "pod_stuck_terminating"
     )  # fmt: skip
     target = view.workload_of(item) if kind == "Pod" else ref
+    apis = [ref_of("APIService", api) for api in view.snapshot.items("apiservices")] if _waits_for_api(item) else []
     held = f", held by {quotes.list_names(finalizers)}" if finalizers else ""
     where = namespace_of(item)
     return suspect(
@@ -161,6 +169,8 @@ def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Su
         ],
         severity=Severity.HIGH,
         confidence=0.9,
+        depth=Depth.EFFECT if apis else Depth.CAUSE,
+        blames=tuple(apis),
     )
 
 

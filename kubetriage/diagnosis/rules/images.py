@@ -12,6 +12,7 @@ from typing import Any
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
+from kubetriage.diagnosis.rules.architectures import NO_PLATFORM
 from kubetriage.diagnosis.suspect import Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import (
@@ -71,15 +72,18 @@ def find_image_faults(view: ClusterView) -> Iterable[Suspect]:
     for pod in view.live_pods:
         for status in (*container_statuses(pod), *init_container_statuses(pod)):
             reason = ((status.get("state") or {}).get("waiting") or {}).get("reason")
-            if reason in _WAITING:
-                yield _image_suspect(view, pod, status, reason)
+            found = _image_suspect(view, pod, status, reason) if reason in _WAITING else None
+            if found is not None:
+                yield found
 
 
-def _image_suspect(view: ClusterView, pod: Object, status: Mapping[str, Any], reason: str) -> Suspect:
+def _image_suspect(view: ClusterView, pod: Object, status: Mapping[str, Any], reason: str) -> Suspect | None:
     container = str(status.get("name"))
     image = str(spec_of_container(pod, container).get("image") or status.get("image") or "")
     pod_ref, workload = ref_of("Pod", pod), view.workload_of(pod)
     message, evidence = _what_was_said(view, pod_ref, status, container, reason)
+    if NO_PLATFORM.search(message):
+        return None  # rules.architectures
     missing = list(_missing_pull_secrets(view, pod, pod_ref))
     cause = _classify(
         reason,

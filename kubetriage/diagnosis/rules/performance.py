@@ -65,6 +65,11 @@ def find_performance_faults(view: ClusterView) -> Iterable[Suspect]:
         if slow:
             target = _deepest(view, slow, by_target)
             yield _slow_network(view, target, by_target[target], slow)
+            return
+        failing = [target for target, entries in by_target.items() if _fails(entries)]
+        if failing:
+            target = _deepest(view, failing, by_target)
+            yield _failing(view, target, by_target[target])
 
 
 @rule("pods", "deployments", "replicasets", "statefulsets", "daemonsets")
@@ -103,6 +108,10 @@ def _is_saturated(entries: Sequence[Anomaly]) -> bool:
     kinds = {entry.behaviour for entry in entries}
     slow = bool(kinds & {Behaviour.SLOW, Behaviour.SLOW_TAIL})
     return slow and Behaviour.THROTTLED in kinds and Behaviour.BUSY in kinds
+
+
+def _fails(entries: Sequence[Anomaly]) -> bool:
+    return any(entry.behaviour is Behaviour.ERRORS for entry in entries)
 
 
 def _slowest_kind(by_target: Mapping[str, Sequence[Anomaly]]) -> list[str]:
@@ -225,6 +234,27 @@ def _slow_network(view: ClusterView, target: str, entries: Sequence[Anomaly], sl
         remediation=steps,
         severity=Severity.HIGH,
         confidence=0.75,
+        first_seen=min((entry.time for entry in entries if entry.time), default=None),
+    )
+
+
+def _failing(view: ClusterView, target: str, entries: Sequence[Anomaly]) -> Suspect:
+    workload = _workload(view, target) or ObjectRef(kind="Service", name=target)
+    return suspect(
+        "error_rate_increased",
+        workload,
+        title=f"{workload.name} fails more of its requests than before",
+        explanation=f"The success rate of {workload.short} fell and nothing in its objects says why.",
+        evidence=[_quote(view, target, entry) for entry in _distinct(entries)],
+        remediation=[
+            quotes.look("Read its log", quotes.kubectl(workload.namespace, f"logs {workload.short} --tail=200")),
+            quotes.look(
+                "See what was rolled out last", quotes.kubectl(workload.namespace, f"rollout history {workload.short}")
+            ),
+        ],
+        severity=Severity.MEDIUM,
+        confidence=0.6,
+        depth=Depth.SYMPTOM,
         first_seen=min((entry.time for entry in entries if entry.time), default=None),
     )
 

@@ -164,6 +164,9 @@ def _pending(view: ClusterView, claim: Object) -> Suspect:
     if wanted:
         return _wants_volume(view, claim, str(wanted), evidence)
     volumes = view.snapshot.items("persistentvolumes")
+    released = next((volume for volume in volumes if _is_held_by_predecessor(claim, volume)), None)
+    if released is not None:
+        return _released(view, claim, released, evidence)
     misfit = _nearest_misfit(claim, volumes)
     missing = _MISSING_CLASS.search(told)
     if missing or (name and _class_is_missing(view, str(name)) and not _is_static(misfit)):
@@ -196,6 +199,43 @@ def _pending(view: ClusterView, claim: Object) -> Suspect:
     )
 
 
+def _is_held_by_predecessor(claim: Object, volume: Object) -> bool:
+    """A Released volume that would serve the claim, but for the reference of a claim that is gone."""
+    if phase_of(volume) != "Released":
+        return False
+    holder = spec_of(volume).get("claimRef") or {}
+    own = (holder.get("namespace"), holder.get("name")) == (namespace_of(claim), name_of(claim))
+    misfits = {misfit.attribute for misfit in find_misfits(claim, volume)}
+    return own or misfits == {"pv_already_bound"}
+
+
+def _released(view: ClusterView, claim: Object, volume: Object, evidence: list[Evidence]) -> Suspect:
+    name, ref = name_of(volume), ref_of("PersistentVolume", volume)
+    users = quotes.list_names([name_of(pod) for pod in _users(view, claim)])
+    return suspect(
+        "pv_released",
+        ref,
+        title=f"volume {name} still belongs to a claim that was deleted, so claim {name_of(claim)} gets none",
+        explanation=f"Volume {name} is Released and keeps its claimRef; claim {name_of(claim)} waits"
+        f"{f', and with it {users}' if users else ''}.",
+        evidence=[
+            quotes.field(ref, "status.phase", "Released"),
+            quotes.field(ref, "spec.claimRef", spec_of(volume).get("claimRef") or {}),
+            *evidence,
+        ],
+        remediation=[
+            quotes.look("See what is on it before anything else", f"kubectl describe pv {name}"),
+            quotes.change(
+                "Save its data, then give it free",
+                f'kubectl patch pv {name} --type json -p \'[{{"op":"remove","path":"/spec/claimRef"}}]\'',
+            ),
+        ],
+        severity=Severity.HIGH,
+        confidence=0.92,
+        blames=(ref_of("PersistentVolumeClaim", claim),),
+    )
+
+
 def _wants_volume(view: ClusterView, claim: Object, wanted: str, evidence: list[Evidence]) -> Suspect:
     volume = view.snapshot.get("persistentvolumes", None, wanted)
     if volume is None:
@@ -204,6 +244,8 @@ def _wants_volume(view: ClusterView, claim: Object, wanted: str, evidence: list[
     evidence.append(
         quotes.field(ref_of("PersistentVolume", volume), "spec.claimRef", spec_of(volume).get("claimRef") or {})
     )
+    if _is_held_by_predecessor(claim, volume):
+        return _released(view, claim, volume, evidence)
     misfits = find_misfits(claim, volume)
     first = misfits[0] if misfits else Misfit("pv_already_bound", name_of(claim), str(status_of(volume).get("phase")))
     what = f"wants volume {wanted}, which is {first.have}'s" if first.attribute == "pv_already_bound" else (
