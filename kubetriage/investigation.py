@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kubetriage.cluster.reader import ClusterReader, Listing
 from kubetriage.contracts.diagnosis import Diagnosis, Scope, Unreadable
 from kubetriage.diagnosis import diagnose, resources_needed, wanted_logs
+from kubetriage.diagnosis.rule import Rule
 from kubetriage.state.logs import LogKey, LogText
 from kubetriage.state.resources import Resource
 from kubetriage.state.snapshot import Object, Snapshot
@@ -91,25 +92,26 @@ async def investigate(
     *,
     namespaces: tuple[str, ...] | None = None,
     progress: Progress | None = None,
+    extra_rules: Sequence[Rule] = (),
 ) -> Diagnosis:
     """Diagnose ``scope``.
 
     ``namespaces`` limits what is read (the caller's rights); a namespace in the scope limits it
-    further. Raises ClusterUnreachableError when there is no cluster to read at all.
+    further; ``extra_rules`` are a team's own. Raises ClusterUnreachableError when there is no cluster to read at all.
     """
     say = progress or (lambda _line: None)
     begin = time.perf_counter()
     allowed = (scope.namespace,) if scope.namespace else namespaces
     with _without_collector():
         say("reading objects")
-        snapshot = await read_snapshot(reader, resources_needed(scope), allowed)
+        snapshot = await read_snapshot(reader, resources_needed(scope, extra_rules), allowed)
         keys = wanted_logs(snapshot, scope)
         if keys:
             say(f"reading {len(keys)} logs")
             texts, unreadable = await read_logs(reader, keys)
             snapshot = snapshot.with_logs(texts, unreadable)
         say(f"checking {snapshot.count()} objects")
-        diagnosis = diagnose(snapshot, scope)
+        diagnosis = diagnose(snapshot, scope, extra_rules)
     return diagnosis.model_copy(update={"duration_seconds": round(time.perf_counter() - begin, 3)})
 
 

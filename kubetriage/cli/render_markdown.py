@@ -10,10 +10,14 @@ from kubetriage.contracts.diagnosis import Diagnosis, Incident
 def render_markdown(diagnosis: Diagnosis) -> str:
     lines = [f"# {_plain(diagnosis.summary)}", ""]
     for incident in diagnosis.incidents:
-        lines += [*_incident(incident), ""]
+        if incident.status != "resolved":
+            lines += [*_incident(incident), ""]
+    lines += _over_time(diagnosis)
     if diagnosis.unreadable:
         lines += ["## Not read", ""]
-        lines += [f"- {gap.resource}: {_plain(gap.reason)} ({gap.remedy})" for gap in diagnosis.unreadable]
+        for gap in diagnosis.unreadable:
+            remedy = "" if gap.verb == "run" else f" ({gap.remedy})"
+            lines.append(f"- {gap.resource}: {_plain(gap.reason)}{remedy}")
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -21,8 +25,10 @@ def _incident(incident: Incident) -> Iterator[str]:
     cause = incident.root_cause
     yield f"## {incident.rank}. {_plain(incident.title)}"
     yield ""
+    status = f"{incident.status}, " if incident.status else ""
     yield (
-        f"**{incident.severity.value}**, confidence {incident.confidence:.2f}, cause `{cause.cause}`, `{cause.object}`"
+        f"**{incident.severity.value}**, {status}confidence {incident.confidence:.2f}, cause `{cause.cause}`, "
+        f"`{cause.object}`"
     )
     yield ""
     yield _plain(cause.explanation)
@@ -48,6 +54,20 @@ def _incident(incident: Incident) -> Iterator[str]:
     if incident.affected:
         yield ""
         yield "Also affected: " + ", ".join(f"`{ref}`" for ref in incident.affected)
+
+
+def _over_time(diagnosis: Diagnosis) -> Iterator[str]:
+    resolved = [_named(entry) for entry in diagnosis.incidents if entry.status == "resolved"]
+    unverified = [f"{_named(entry.incident)}: {_plain(entry.reason)}" for entry in diagnosis.unverified]
+    muted = [f"{_named(entry.incident)} until {entry.until}: {_plain(entry.reason)}" for entry in diagnosis.muted]
+    for heading, lines in (("Resolved", resolved), ("Not seen, may go on", unverified), ("Muted", muted)):
+        if lines:
+            yield from (f"## {heading}", "", *(f"- {line}" for line in lines), "")
+
+
+def _named(incident: Incident) -> str:
+    status = f" ({incident.status})" if incident.status in {"new", "ongoing"} else ""
+    return f"{_plain(incident.title)}, `{incident.root_cause.object}`{status}"
 
 
 def _code(text: str) -> str:

@@ -14,6 +14,7 @@ from kubetriage.contracts.diagnosis import Diagnosis, Evidence, Incident, Outcom
 
 WIDTH = 110
 MOST_FULL = 3  # incidents told at length; the others get a line
+MOST_UNSEEN = 5
 _COLOURS = {
     Severity.CRITICAL: "red",
     Severity.HIGH: "yellow",
@@ -27,12 +28,15 @@ def render_text(diagnosis: Diagnosis) -> str:
     if diagnosis.outcome is not Outcome.FAULT_FOUND:
         colour = "green" if diagnosis.outcome is Outcome.NO_FAULT_FOUND else "yellow"
         lines.append(click.style(diagnosis.summary, bold=True, fg=colour))
-    for incident in diagnosis.incidents[:MOST_FULL]:
+    present = [incident for incident in diagnosis.incidents if incident.status != "resolved"]
+    for incident in present[:MOST_FULL]:
         lines += [*_incident(incident), ""]
-    for incident in diagnosis.incidents[MOST_FULL:]:
-        lines.append(f"Incident {incident.rank}: {incident.title}  [{incident.root_cause.object}]")
-    if len(diagnosis.incidents) > MOST_FULL:
+    for incident in present[MOST_FULL:]:
+        status = f", {incident.status}" if incident.status else ""
+        lines.append(f"Incident {incident.rank}{status}: {_named(incident)}")
+    if len(present) > MOST_FULL:
         lines.append("")
+    lines += _over_time(diagnosis)
     lines += _closing(diagnosis)
     return "\n".join(lines).rstrip()
 
@@ -41,7 +45,8 @@ def _incident(incident: Incident) -> Iterator[str]:
     cause = incident.root_cause
     number = f"Incident {incident.rank}: " if incident.rank > 1 else ""
     head = f"{number}{incident.title}"
-    confidence = f"confidence {incident.confidence:.2f}"
+    status = f"{incident.status}, " if incident.status else ""
+    confidence = f"{status}confidence {incident.confidence:.2f}"
     gap = " " * max(2, WIDTH - len(head) - len(confidence))
     yield f"{click.style(head, bold=True, fg=_COLOURS[incident.severity])}{gap}{click.style(confidence, dim=True)}"
     yield from _wrapped(cause.explanation, "  ")
@@ -59,10 +64,40 @@ def _incident(incident: Incident) -> Iterator[str]:
     look = next((step for step in cause.remediation if not step.changes and step.command), None)
     if look:
         yield f"  Check: {look.command}"
+    for step in cause.remediation:
+        if not step.changes and not step.command:
+            yield from _wrapped(step.text, "  ")
     if incident.affected:
         names = dict.fromkeys(f"{ref.kind.lower()}/{ref.name}" for ref in incident.affected)
         yield from _wrapped(f"Also affected: {', '.join(list(names)[:8])}{' …' if len(names) > 8 else ''}", "")
     yield f"More: kubetriage explain {cause.cause}"
+
+
+def _named(incident: Incident) -> str:
+    return f"{incident.title}  [{incident.root_cause.object}]"
+
+
+def _over_time(diagnosis: Diagnosis) -> Iterator[str]:
+    """What is over, what may be, and what was muted: a line each."""
+    lines = [
+        click.style(f"Resolved: {_named(entry)}", fg="green")
+        for entry in diagnosis.incidents
+        if entry.status == "resolved"
+    ]
+    unseen = [f"Not seen, may go on: {_named(entry.incident)}: {entry.reason}" for entry in diagnosis.unverified]
+    lines += unseen[:MOST_UNSEEN]
+    if len(unseen) > MOST_UNSEEN:
+        lines.append(f"and {len(unseen) - MOST_UNSEEN} more not seen (-o json lists them)")
+    for entry in diagnosis.muted:
+        status = f", {entry.incident.status}" if entry.incident.status else ""
+        lines.append(
+            click.style(
+                f"Muted until {entry.until}{status}: {_named(entry.incident)}: {' '.join(entry.reason.split())}",
+                dim=True,
+            )
+        )
+    if lines:
+        yield from (*lines, "")
 
 
 def _chain(incident: Incident) -> Iterator[str]:
@@ -87,13 +122,16 @@ def _closing(diagnosis: Diagnosis) -> Iterator[str]:
     seconds = f" in {diagnosis.duration_seconds:.1f} s" if diagnosis.duration_seconds is not None else ""
     read = f"Read {diagnosis.objects_read} objects of {len(diagnosis.checked)} kinds{seconds}"
     refused = [gap for gap in diagnosis.unreadable if gap.status is not None]
-    absent = [gap for gap in diagnosis.unreadable if gap.status is None]
+    failed = [gap for gap in diagnosis.unreadable if gap.verb == "run"]
+    absent = [gap for gap in diagnosis.unreadable if gap.status is None and gap.verb != "run"]
     if not diagnosis.unreadable:
         yield click.style(f"{read}; nothing was unreadable", dim=True)
         return
     yield click.style(read, dim=True)
     for gap in refused[:6]:
         yield click.style(f"could not read {gap.resource} ({gap.status}: {gap.remedy})", fg="yellow")
+    for gap in failed:
+        yield click.style(f"own {gap.resource} failed: {' '.join(gap.reason.split())}", fg="yellow")
     if absent:
         names = ", ".join(sorted({gap.resource for gap in absent}))
         yield from (click.style(line, dim=True) for line in _wrapped(f"not read: {names}", ""))

@@ -6,7 +6,7 @@ explains; a ``Diagnosis`` ranks the incidents and says what could not be read. T
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -121,6 +121,21 @@ class Incident(WireModel):
     )
 
 
+class MutedIncident(WireModel):
+    """An incident that somebody acknowledged: it is there, and it is not news."""
+
+    incident: Incident
+    reason: str
+    until: date = Field(description="the last day of the mute, UTC")
+
+
+class UnverifiedIncident(WireModel):
+    """An incident of the baseline of which this diagnosis cannot say whether it is over."""
+
+    incident: Incident
+    reason: str = Field(description="what could not be looked at")
+
+
 class Outcome(StrEnum):
     FAULT_FOUND = "fault_found"
     NO_FAULT_FOUND = "no_fault_found"
@@ -160,11 +175,16 @@ class Diagnosis(WireModel):
     outcome: Outcome
     summary: str
     scope: Scope
-    incidents: tuple[Incident, ...] = ()
+    incidents: tuple[Incident, ...] = Field(default=(), description="worst first; resolved ones after the others")
+    muted: tuple[MutedIncident, ...] = Field(default=(), description="acknowledged; they do not count as a fault")
+    unverified: tuple[UnverifiedIncident, ...] = Field(
+        default=(), description="of the baseline, neither seen nor known to be over"
+    )
     unreadable: tuple[Unreadable, ...] = ()
     checked: tuple[str, ...] = Field(default=(), description="resources that were read, plural names")
     objects_read: int = 0
     causes_checked: int = 0
+    own_causes: tuple[str, ...] = Field(default=(), description="codes of a team's own rules among those checked")
     collected_at: datetime | None = Field(default=None, description="the time the state is of")
     duration_seconds: float | None = None
     version: str = ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import kubetriage
-from kubetriage.contracts.diagnosis import Diagnosis, Incident, ObjectRef, Outcome, Scope
+from kubetriage.contracts.diagnosis import Diagnosis, Incident, ObjectRef, Outcome, Scope, Unreadable
 from kubetriage.diagnosis.causes import CAUSES
 from kubetriage.diagnosis.changes import with_changes
 from kubetriage.diagnosis.existence import find_missing_target
 from kubetriage.diagnosis.graph import DependencyGraph
 from kubetriage.diagnosis.incidents import build_incidents, merge
+from kubetriage.diagnosis.outcome import conclude
+from kubetriage.diagnosis.rule import Rule
 from kubetriage.diagnosis.rules import all_rules
 from kubetriage.diagnosis.suspect import Suspect
 from kubetriage.diagnosis.view import ClusterView
@@ -19,15 +21,13 @@ from kubetriage.state.logs import LogKey
 from kubetriage.state.resources import RESOURCES, Resource
 from kubetriage.state.snapshot import Snapshot
 
-# Without these there is no answer; what else is unreadable narrows it.
-_ESSENTIAL = {"pods"}
 # Never read live, on purpose: saying so in every diagnosis would be noise.
 _BY_DESIGN = {"secrets"}
 
 
-def resources_needed(_scope: Scope) -> Sequence[Resource]:
+def resources_needed(_scope: Scope, extra_rules: Sequence[Rule] = ()) -> Sequence[Resource]:
     """What the rules read. Secrets never are: only a bundle may hold them, without their data."""
-    wanted = set().union(*(rule.reads for rule in all_rules()))
+    wanted = set().union(*(rule.reads for rule in (*all_rules(), *extra_rules)))
     return [resource for resource in RESOURCES if resource.plural in wanted]
 
 
@@ -37,28 +37,32 @@ def wanted_logs(snapshot: Snapshot, scope: Scope) -> list[LogKey]:
     return find_wanted_logs(view, find_suspects(view))
 
 
-def diagnose(snapshot: Snapshot, scope: Scope) -> Diagnosis:
-    """Everything that is wrong in ``scope``, or that nothing is, or that it cannot be told."""
+def diagnose(snapshot: Snapshot, scope: Scope, extra_rules: Sequence[Rule] = ()) -> Diagnosis:
+    """Everything that is wrong in ``scope``, or that nothing is, or that it cannot be told.
+
+    ``extra_rules``: a team's own, run after the built-in ones. One that fails is reported as unreadable.
+    """
     view = ClusterView(snapshot, scope)
-    suspects = merge(find_suspects(view))
+    own, failed = _run_own(extra_rules, view)
+    suspects = merge([*find_suspects(view), *own])
     incidents: list[Incident] = []
     if suspects:
         incidents = build_incidents(suspects, DependencyGraph(view), scope)
         incidents = _renumbered([entry for entry in incidents if _is_wanted(entry, view, scope)])
         incidents = [with_changes(entry, view) for entry in incidents]
-    blind = [gap for gap in snapshot.unreadable if gap.resource in _ESSENTIAL and gap.verb == "list"]
-    missing = None if incidents or blind else find_missing_target(snapshot, scope)
-    sure = not (blind or missing)
-    outcome = Outcome.FAULT_FOUND if incidents else Outcome.NO_FAULT_FOUND if sure else Outcome.INCONCLUSIVE
+    outcome, summary = conclude(incidents, snapshot.unreadable, scope)
+    missing = find_missing_target(snapshot, scope) if outcome is Outcome.NO_FAULT_FOUND else None
+    own_causes = tuple(sorted({cause.code for entry in extra_rules for cause in entry.causes}))
     return Diagnosis(
-        outcome=outcome,
-        summary=missing or _summary(outcome, incidents, snapshot, scope),
+        outcome=Outcome.INCONCLUSIVE if missing else outcome,
+        summary=missing or summary,
         scope=scope,
         incidents=tuple(incidents),
-        unreadable=tuple(gap for gap in snapshot.unreadable if gap.resource not in _BY_DESIGN),
+        unreadable=(*(gap for gap in snapshot.unreadable if gap.resource not in _BY_DESIGN), *failed),
         checked=tuple(sorted(snapshot.objects)),
         objects_read=snapshot.count(),
-        causes_checked=len(CAUSES),
+        causes_checked=len(CAUSES) + len(own_causes),
+        own_causes=own_causes,
         collected_at=snapshot.collected_at,
         version=kubetriage.__version__,
     )
@@ -67,6 +71,21 @@ def diagnose(snapshot: Snapshot, scope: Scope) -> Diagnosis:
 def find_suspects(view: ClusterView) -> list[Suspect]:
     """What every rule says of the namespaces that were asked about."""
     return [entry for rule in all_rules() for entry in rule.find(view) if view.in_scope(_namespace_of(entry.object))]
+
+
+def _run_own(rules: Sequence[Rule], view: ClusterView) -> tuple[list[Suspect], list[Unreadable]]:
+    """What they say, and those that failed: a team's mistake must not cost the rest of the diagnosis."""
+    found: list[Suspect] = []
+    failed: list[Unreadable] = []
+    for entry in rules:
+        try:
+            said = [word for word in entry.find(view) if view.in_scope(_namespace_of(word.object))]
+        except Exception as error:  # noqa: BLE001 - it is not our code, and we say what it raised
+            reason = f"{type(error).__name__}: {error}"[:300]
+            failed.append(Unreadable(resource=f"rule {entry.name}", verb="run", reason=reason))
+        else:
+            found += said
+    return found, failed
 
 
 def _namespace_of(ref: ObjectRef) -> str | None:
@@ -88,16 +107,3 @@ def _is_wanted(incident: Incident, view: ClusterView, scope: Scope) -> bool:
 
 def _renumbered(incidents: Sequence[Incident]) -> list[Incident]:
     return [entry.model_copy(update={"rank": number}) for number, entry in enumerate(incidents, 1)]
-
-
-def _summary(outcome: Outcome, incidents: Sequence[Incident], snapshot: Snapshot, scope: Scope) -> str:
-    if outcome is Outcome.FAULT_FOUND:
-        more = len(incidents) - 1
-        rest = f" (and {more} more incident{'s' if more > 1 else ''})" if more else ""
-        return f"{incidents[0].title}{rest}"
-    where = f"namespace {scope.namespace}" if scope.namespace else "the cluster"
-    subject = f"{scope.kind or 'object'}/{scope.name} in {where}" if scope.name else where
-    if outcome is Outcome.INCONCLUSIVE:
-        gap = next(gap for gap in snapshot.unreadable if gap.resource in _ESSENTIAL)
-        return f"cannot tell about {subject}: {gap.resource} could not be read ({gap.reason}); {gap.remedy}"
-    return f"no fault found in {subject}"

@@ -70,8 +70,10 @@ def _explanation(
     explained: dict[int, int],
 ) -> int | None:
     """The suspect that explains this one: on the same object, else the nearest deeper one."""
+    if entry.apart:
+        return None
     for other in range(index):
-        if ordered[other].object == entry.object and other not in explained:
+        if ordered[other].object == entry.object and other not in explained and not ordered[other].apart:
             return other
     if entry.depth is Depth.CAUSE:
         return _platform_cause(entry, ordered[:index])
@@ -82,7 +84,7 @@ def _explanation(
             continue
         if candidate.object not in steps or (candidate.depth == entry.depth and not entry.blames):
             continue
-        if candidate.object == entry.object:
+        if candidate.object == entry.object or candidate.apart:
             continue
         distance = steps[candidate.object] - (0 if candidate.depth > entry.depth else -10)
         if best is None or distance < best[0]:
@@ -94,7 +96,7 @@ def _platform_cause(entry: Suspect, stronger: Sequence[Suspect]) -> int | None:
     """A node that is down explains also what looks like a cause of its own on its pods, when that
     one blames the node."""
     for other, candidate in enumerate(stronger):
-        if candidate.object.kind in _PLATFORM and candidate.object in entry.blames:
+        if candidate.object.kind in _PLATFORM and candidate.object in entry.blames and not candidate.apart:
             return other
     return None
 
@@ -139,7 +141,7 @@ def _merged(group: list[Suspect]) -> Suspect:
         }
     )
     blames = tuple(dict.fromkeys(ref for entry in group for ref in entry.blames))
-    return Suspect(finding=finding, depth=best.depth, blames=blames)
+    return Suspect(finding=finding, depth=best.depth, blames=blames, apart=best.apart)
 
 
 def _incident(root: Suspect, group: list[Suspect], graph: DependencyGraph, scope: Scope) -> Incident:
@@ -164,6 +166,8 @@ def _incident(root: Suspect, group: list[Suspect], graph: DependencyGraph, scope
 
 def _affected(root: Suspect, group: list[Suspect], graph: DependencyGraph) -> tuple[ObjectRef, ...]:
     """Objects with a symptom of their own first, then those that need the broken one."""
+    if root.apart:
+        return ()
     found = dict.fromkeys(entry.object for entry in group if entry.object != root.object)
     if root.finding.severity in (Severity.CRITICAL, Severity.HIGH):
         for ref in sorted(graph.dependents(root.object).items(), key=lambda item: (item[1], str(item[0]))):

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from kubetriage.contracts.diagnosis import Evidence, Finding, ObjectRef, Remediation, Severity
-from kubetriage.diagnosis.causes import CAUSES
+from kubetriage.diagnosis.causes import CAUSES, Cause
 
 
 class Depth(IntEnum):
@@ -21,11 +21,15 @@ class Depth(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """``blames``: objects that would explain this finding if something is wrong with them."""
+    """``blames``: objects that would explain this finding if something is wrong with them.
+
+    ``apart``: it neither explains another finding nor is explained by one, as a broken convention.
+    """
 
     finding: Finding
     depth: Depth
     blames: tuple[ObjectRef, ...] = ()
+    apart: bool = False
 
     @property
     def object(self) -> ObjectRef:
@@ -33,7 +37,7 @@ class Suspect:
 
 
 def suspect(
-    cause: str,
+    cause: str | Cause,
     target: ObjectRef,
     *,
     title: str,
@@ -46,15 +50,16 @@ def suspect(
     blames: tuple[ObjectRef, ...] = (),
     first_seen: datetime | None = None,
     runbook_query: str = "",
+    apart: bool = False,
 ) -> Suspect:
-    """A suspect of a registered cause. First and last seen come from the evidence unless given.
+    """A suspect of a registered cause, or of a team's own. First and last seen come from the evidence unless given.
 
     Raises KeyError for a cause that is not in the registry: a rule's bug, found by its first test.
     """
-    entry = CAUSES[cause]
+    entry = cause if isinstance(cause, Cause) else CAUSES[cause]
     times = [quote.time for quote in evidence if quote.time is not None]
     finding = Finding(
-        cause=cause,
+        cause=entry.code,
         object=target,
         title=title,
         explanation=explanation,
@@ -66,4 +71,4 @@ def suspect(
         first_seen=first_seen or min(times, default=None),
         last_seen=max(times, default=None),
     )
-    return Suspect(finding=finding, depth=depth, blames=blames)
+    return Suspect(finding=finding, depth=depth, blames=blames, apart=apart)
