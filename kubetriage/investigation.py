@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kubetriage.cluster.reader import ClusterReader, Listing
 from kubetriage.contracts.diagnosis import Diagnosis, Scope, Unreadable
-from kubetriage.diagnosis import diagnose, resources_needed, wanted_logs
+from kubetriage.diagnosis import Examination, resources_needed
 from kubetriage.diagnosis.rule import Rule
 from kubetriage.state.logs import LogKey, LogText
 from kubetriage.state.resources import Resource
@@ -105,13 +105,14 @@ async def investigate(
     with _without_collector():
         say("reading objects")
         snapshot = await read_snapshot(reader, resources_needed(scope, extra_rules), allowed)
-        keys = wanted_logs(snapshot, scope)
+        examination = Examination(snapshot, scope, extra_rules)
+        keys = examination.wanted_logs()
         if keys:
             say(f"reading {len(keys)} logs")
             texts, unreadable = await read_logs(reader, keys)
-            snapshot = snapshot.with_logs(texts, unreadable)
+            examination.add_logs(texts, unreadable)
         say(f"checking {snapshot.count()} objects")
-        diagnosis = diagnose(snapshot, scope, extra_rules)
+        diagnosis = examination.diagnose()
     return diagnosis.model_copy(update={"duration_seconds": round(time.perf_counter() - begin, 3)})
 
 

@@ -38,7 +38,7 @@ class Complaint:
 
 def find_complaints(view: ClusterView) -> Sequence[Complaint]:
     """Telling lines of programs that are in trouble, and lasting ones of those that are not."""
-    return view.derive("complaints", lambda: list(_complaints(view)))
+    return view.derive_from_logs("complaints", lambda: list(_complaints(view)))
 
 
 def _complaints(view: ClusterView) -> Iterator[Complaint]:

@@ -64,7 +64,7 @@ def find_server(view: ClusterView, family: str, client: Object) -> ObjectRef | N
 def _fit(view: ClusterView, ref: ObjectRef, settings: str, client: str) -> tuple[int, int, int]:
     hosts = {ref.name, *(name_of(service) for service in view.services_of_workload.get(ref, ()))}
     named = any(host.lower() in settings for host in hosts)
-    mentioned = sum(1 for log in view.snapshot.logs.values() if any(host in log.text for host in hosts))
+    mentioned = sum(1 for log in view.all_logs() if any(host in log.text for host in hosts))
     return int(named), mentioned, _common_prefix(ref.name, client)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -74,7 +75,9 @@ class ClusterView:
         self.snapshot = snapshot
         self.scope = scope
         self.now = snapshot.collected_at
+        self.asked_for_logs = False
         self._derived: dict[str, Any] = {}
+        self._derived_from_logs: dict[str, Any] = {}
         self._workloads: dict[tuple[str, str | None, str], ObjectRef] = {}
 
     def derive(self, name: str, make: Callable[[], Value]) -> Value:
@@ -83,6 +86,21 @@ class ClusterView:
             self._derived[name] = make()
         found: Value = self._derived[name]
         return found
+
+    def derive_from_logs(self, name: str, make: Callable[[], Value]) -> Value:
+        """As ``derive``, of what logs say as well."""
+        self.asked_for_logs = True
+        if name not in self._derived_from_logs:
+            self._derived_from_logs[name] = make()
+        found: Value = self._derived_from_logs[name]
+        return found
+
+    def with_logs(self, snapshot: Snapshot) -> ClusterView:
+        """The same objects with more logs: everything that was worked out from objects alone is kept."""
+        following = copy.copy(self)
+        following.snapshot = snapshot
+        following._derived_from_logs = {}
+        return following
 
     # -- workloads and pods ---------------------------------------------------------------------
 
@@ -246,8 +264,13 @@ class ClusterView:
     # -- logs -----------------------------------------------------------------------------------
 
     def log(self, pod: Object, container: str, *, previous: bool = False) -> LogText | None:
+        self.asked_for_logs = True
         key = LogKey(namespace_of(pod) or "", name_of(pod), container, previous)
         return self.snapshot.logs.get(key)
+
+    def all_logs(self) -> Iterable[LogText]:
+        self.asked_for_logs = True
+        return self.snapshot.logs.values()
 
     # -- namespaces -----------------------------------------------------------------------------
 
