@@ -66,7 +66,9 @@ async def _search(request: SearchRequest, runbooks: Path | None, chroma: str | N
 
         searcher = ChromaSearcher(ChromaStore(chroma, None if bm25 else embedder()))
     else:
-        searcher = FolderSearcher(runbooks or bundled_folder(), None if bm25 else embedder())
+        searcher = FolderSearcher(
+            runbooks or bundled_folder(), None if bm25 else embedder(), lambda line: click.echo(line, err=True)
+        )
     try:
         return await searcher.search(request)
     finally:

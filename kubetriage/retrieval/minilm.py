@@ -59,6 +59,8 @@ class MiniLm:
     def _load(self) -> None:
         if self._session is not None:
             return
+        # Its wheels report to their vendor and keep a device id below the home folder unless told not to.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # noqa: PLC0415 - see embed
         from tokenizers import Tokenizer  # noqa: PLC0415 - see embed
 

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,8 +57,9 @@ def open_bundled(folder: Path | None = None) -> RunbookSearcher:
 class FolderSearcher:
     """An index over a folder, built at the first search, once."""
 
-    def __init__(self, folder: Path, embedder: Embedder | None) -> None:
+    def __init__(self, folder: Path, embedder: Embedder | None, progress: Callable[[str], None] | None = None) -> None:
         self._folder = folder
+        self._progress = progress
         self._embedder = embedder
         self._index: RunbookIndex | None = None
         self._building = asyncio.Lock()
@@ -83,7 +84,7 @@ class FolderSearcher:
         if self._embedder is None:
             return RunbookIndex(chunks)
         load(self._embedder)
-        return RunbookIndex(chunks, self._embedder, vectors=stored_vectors(chunks, self._embedder))
+        return RunbookIndex(chunks, self._embedder, vectors=stored_vectors(chunks, self._embedder, self._progress))
 
 
 def load(embedder: Embedder) -> None:
@@ -91,7 +92,7 @@ def load(embedder: Embedder) -> None:
     embedder.embed(["ready"])
 
 
-def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder) -> Any:
+def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder, progress: Callable[[str], None] | None = None) -> Any:
     """The chunks' vectors, from a file of an earlier start where there is one: embedding takes seconds."""
     import numpy  # noqa: PLC0415 - only where vectors are made
 
@@ -106,6 +107,8 @@ def stored_vectors(chunks: Sequence[Chunk], embedder: Embedder) -> Any:
             return vectors
     except (OSError, ValueError, EOFError):
         pass  # none yet, or a damaged one: made anew
+    if progress is not None:
+        progress(f"embedding {len(texts)} passages of the runbooks: some seconds, once")
     vectors = embedder.embed(texts)
     # A read-only or full disk costs the seconds again at the next start, no more.
     with contextlib.suppress(OSError):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -118,3 +121,11 @@ async def test_the_folder_can_be_named_in_the_environment(folder: Path, monkeypa
     searcher = open_bundled()
     assert {passage.path for passage in (await searcher.search(QUERY)).passages} == {"memory.md", "disk.md"}
     await searcher.aclose()
+
+
+def test_the_embedder_reports_to_nobody_and_leaves_the_home_alone(tmp_path: Path) -> None:
+    """onnxruntime's wheels keep a device id below the home folder and send events, unless told not to."""
+    script = "from kubetriage.retrieval.searcher import default_embedder as d; e = d(); assert e; e.embed(['a'])"
+    given = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "KUBETRIAGE_CACHE": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", script], env=given, check=True, timeout=120)
+    assert not (tmp_path / "home").exists()
