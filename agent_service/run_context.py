@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent_service.diagnosing import Diagnoser
 from agent_service.scoped_reader import ScopedReader
 from kubetriage.contracts.diagnosis import Diagnosis
 from kubetriage.retrieval.searcher import RunbookSearcher
@@ -26,6 +27,7 @@ class RunContext:
 
     reader: ScopedReader
     searcher: RunbookSearcher | None = None
+    diagnoser: Diagnoser = field(default_factory=Diagnoser)
     namespace: str | None = None
     limits: ToolLimits = field(default_factory=ToolLimits)
     question: str = ""

@@ -15,7 +15,9 @@ from redis.exceptions import RedisError
 from agent_service.agent import Agent, build_agent, model_name
 from agent_service.authentication import check_namespace, thread_of
 from agent_service.clusters import Clusters
+from agent_service.diagnosing import Diagnoser
 from agent_service.errors import AgentError, MemoryUnavailableError, RunTimeoutError
+from agent_service.memory.baselines import RedisBaselines
 from agent_service.memory.checkpointer import RedisCheckpointer
 from agent_service.memory.locks import RedisLocks, SessionLocks
 from agent_service.memory.redis_client import connect_redis
@@ -30,7 +32,6 @@ from kubetriage.contracts.api import AskRequest, AskResponse, DiagnoseRequest, M
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.contracts.events import Answer, StreamEvent, ToolFinished
 from kubetriage.contracts.identity import InternalClaims
-from kubetriage.investigation import investigate
 from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, open_bundled
 
 _log = structlog.get_logger("agent")
@@ -48,6 +49,7 @@ class Service:
     locks: SessionLocks
     clusters: Clusters
     searcher: RunbookSearcher
+    diagnoser: Diagnoser
     model: str
     runs: asyncio.Semaphore
     draining: bool = False
@@ -61,6 +63,7 @@ class Service:
         context = RunContext(
             reader=reader,
             searcher=self.searcher,
+            diagnoser=self.diagnoser,
             namespace=request.namespace,
             limits=self._limits,
             question=request.question,
@@ -117,7 +120,7 @@ class Service:
         )
         try:
             async with self.runs, asyncio.timeout(self.settings.run_seconds):
-                diagnosis = await investigate(reader, scope, namespaces=claims.namespaces)
+                diagnosis = await self.diagnoser.diagnose(reader, scope)
         except TimeoutError as error:
             raise RunTimeoutError("Reading the cluster took too long; diagnose one namespace.") from error
         finally:
@@ -194,8 +197,8 @@ class Service:
 
     def _count_diagnosis(self, diagnosis: Diagnosis) -> None:
         self.metrics.diagnoses.labels(diagnosis.outcome.value).inc()
-        if diagnosis.incidents:
-            self.metrics.causes.labels(diagnosis.incidents[0].root_cause.cause).inc()
+        if diagnosis.present:
+            self.metrics.causes.labels(diagnosis.present[0].root_cause.cause).inc()
 
 
 def build_service(settings: Settings, metrics: Metrics) -> Service:
@@ -218,6 +221,7 @@ def build_service(settings: Settings, metrics: Metrics) -> Service:
         locks=RedisLocks(redis),
         clusters=Clusters(contexts=settings.contexts, kubeconfig=settings.kubeconfig, bundle=settings.bundle),
         searcher=_searcher(settings),
+        diagnoser=_diagnoser(settings, redis, metrics),
         model=model_name(model),
         runs=asyncio.Semaphore(settings.concurrent_runs),
         _limits=ToolLimits(seconds=settings.tool_seconds),
@@ -230,3 +234,13 @@ def _searcher(settings: Settings) -> RunbookSearcher:
     from kubetriage.retrieval.chroma_store import connect_chroma  # noqa: PLC0415 - Chroma's client costs 0.4 s
 
     return connect_chroma(settings.chroma_url)
+
+
+def _diagnoser(settings: Settings, redis: Redis, metrics: Metrics) -> Diagnoser:
+    own = settings.own_rules()
+    return Diagnoser(
+        rules=own.rules,
+        mutes=settings.own_mutes(own),
+        baselines=RedisBaselines(redis, window_seconds=settings.baseline_seconds),
+        on_memory_failure=metrics.memory_failures.inc,
+    )

@@ -6,14 +6,19 @@ given by value or, as ``<FIELD>_FILE``, as the path of a file that holds it.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_service.models import choose_model
 from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
+from kubetriage.team_files import OwnRules, load_mutes, load_own_rules
+
+if TYPE_CHECKING:
+    from kubetriage.diagnosis.mutes import Mute
 
 PREFIX = "KUBETRIAGE_AGENT_"
 
@@ -67,6 +72,12 @@ class Settings(BaseSettings):
     redis_timeout_seconds: Seconds = 2.0
     drain_seconds: Seconds = 25.0
 
+    # A team's own rules (a YAML file or a folder of them) and its mutes; a wrong file ends the start.
+    rules: Path | None = None
+    mutes: Path | None = None
+    # An incident is called new for this long, and a resolved one is still told.
+    baseline_seconds: float = Field(default=3600.0, ge=60, le=7 * 86400)
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = True
 
@@ -90,6 +101,21 @@ class Settings(BaseSettings):
         if self.bundle is not None and not self.bundle.exists():
             raise ValueError(f"{PREFIX}BUNDLE names {self.bundle}, which does not exist")
         return self
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self.own_mutes(self.own_rules())
+        return self
+
+    def own_rules(self) -> OwnRules:
+        """Installed ones and those of ``rules``. Raises TeamFileError."""
+        return load_own_rules(self.rules)
+
+    def own_mutes(self, own: OwnRules) -> tuple[Mute, ...]:
+        """Raises TeamFileError."""
+        if self.mutes is None:
+            return ()
+        return load_mutes(self.mutes, own.causes, today=datetime.now(UTC).date())
 
     @property
     def internal_keys(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from agent_service.tools.directory import find_object, refuse_namespace
 from agent_service.tools.result import ToolResult
 from kubetriage.contracts.api import Source
 from kubetriage.contracts.diagnosis import Diagnosis, Evidence, Incident, Scope
-from kubetriage.investigation import investigate
 
 _INCIDENTS = 5  # in a text for a model; the data has them all
 
@@ -28,7 +27,7 @@ async def diagnose(
     scope = Scope(
         cluster=context.reader.name, namespace=namespace, kind=kind, name=name, question=context.question or None
     )
-    diagnosis = await investigate(context.reader, scope, namespaces=context.reader.namespaces)
+    diagnosis = await context.diagnoser.diagnose(context.reader, scope)
     context.diagnosis = diagnosis
     return result_of(diagnosis)
 
@@ -36,20 +35,24 @@ async def diagnose(
 def result_of(diagnosis: Diagnosis) -> ToolResult:
     """A Diagnosis as a tool's result."""
     parts = [f"outcome: {diagnosis.outcome.value}", diagnosis.summary]
-    parts.extend(render_incident(one) for one in diagnosis.incidents[:_INCIDENTS])
-    if len(diagnosis.incidents) > _INCIDENTS:
-        parts.append("further incidents: " + "; ".join(one.title for one in diagnosis.incidents[_INCIDENTS:][:20]))
+    present = diagnosis.present
+    parts.extend(render_incident(one) for one in present[:_INCIDENTS])
+    if len(present) > _INCIDENTS:
+        parts.append("further incidents: " + "; ".join(one.title for one in present[_INCIDENTS:][:20]))
+    if diagnosis.resolved:
+        parts.append("over since before: " + "; ".join(one.title for one in diagnosis.resolved[:20]))
+    parts.extend(
+        f"muted until {one.until} ({one.reason}): {one.incident.title}" for one in diagnosis.muted[:_INCIDENTS]
+    )
     if diagnosis.unreadable:
         parts.append("could not be read: " + "; ".join(dict.fromkeys(gap.remedy for gap in diagnosis.unreadable[:20])))
-    first = diagnosis.incidents[0].title if diagnosis.incidents else diagnosis.summary
-    more = f" (and {len(diagnosis.incidents) - 1} more)" if len(diagnosis.incidents) > 1 else ""
+    first = present[0].title if present else diagnosis.summary
+    more = f" (and {len(present) - 1} more)" if len(present) > 1 else ""
     return ToolResult(
         summary=f"{first}{more}"[:200],
         text="\n".join(parts),
         data={"diagnosis": diagnosis.model_dump(mode="json", exclude_none=True)},
-        sources=tuple(
-            source_of(one) for incident in diagnosis.incidents[:_INCIDENTS] for one in incident.root_cause.evidence
-        ),
+        sources=tuple(source_of(one) for incident in present[:_INCIDENTS] for one in incident.root_cause.evidence),
     )
 
 
@@ -71,7 +74,7 @@ def render_incident(incident: Incident) -> str:
     cause = incident.root_cause
     lines = [
         f"incident {incident.rank}: {incident.title} [cause {cause.cause}, {cause.severity.value}, "
-        f"confidence {incident.confidence:.2f}]",
+        f"confidence {incident.confidence:.2f}{f', {incident.status}' if incident.status else ''}]",
         f"  root cause object: {cause.object}",
         f"  {cause.explanation}",
     ]

@@ -14,6 +14,7 @@ import click
 from pydantic import ValidationError
 
 from kubetriage.contracts.diagnosis import Diagnosis
+from kubetriage.team_files import TeamFileError, load_mutes
 
 if TYPE_CHECKING:
     from kubetriage.diagnosis.mutes import Mute
@@ -59,22 +60,17 @@ def read_mutes(path: Path | None, own_causes: Collection[str]) -> tuple[Mute, ..
     """The mutes of this file, else of the default one when it is there."""
     if path is None and not DEFAULT_MUTES.is_file():
         return ()
-    from kubetriage.diagnosis.documents import DocumentError  # noqa: PLC0415 - brings YAML, which few runs need
-    from kubetriage.diagnosis.mutes import parse_mutes  # noqa: PLC0415 - see above
-
-    used = path or DEFAULT_MUTES
     try:
-        text = used.read_text(encoding="utf-8")
-        return parse_mutes(text, today=datetime.now(UTC).date(), own_causes=own_causes)
-    except (OSError, UnicodeDecodeError, DocumentError) as error:
-        fail(f"mutes {used}: {error.strerror if isinstance(error, OSError) else error}")
+        return load_mutes(path or DEFAULT_MUTES, own_causes, today=datetime.now(UTC).date())
+    except TeamFileError as error:
+        fail(str(error))
 
 
 def mute(diagnosis: Diagnosis, mutes: tuple[Mute, ...]) -> Diagnosis:
     """Without what is muted; mutes that have ended are a warning each."""
     if not mutes:
         return diagnosis
-    from kubetriage.diagnosis.mutes import apply_mutes  # noqa: PLC0415 - see read_mutes
+    from kubetriage.diagnosis.mutes import apply_mutes  # noqa: PLC0415 - brings YAML, which few runs need
 
     quieter, warnings = apply_mutes(diagnosis, mutes, today=datetime.now(UTC).date())
     for warning in warnings:

@@ -28,7 +28,7 @@ def render_text(diagnosis: Diagnosis) -> str:
     if diagnosis.outcome is not Outcome.FAULT_FOUND:
         colour = "green" if diagnosis.outcome is Outcome.NO_FAULT_FOUND else "yellow"
         lines.append(click.style(diagnosis.summary, bold=True, fg=colour))
-    present = [incident for incident in diagnosis.incidents if incident.status != "resolved"]
+    present = diagnosis.present
     for incident in present[:MOST_FULL]:
         lines += [*_incident(incident), ""]
     for incident in present[MOST_FULL:]:
@@ -79,11 +79,7 @@ def _named(incident: Incident) -> str:
 
 def _over_time(diagnosis: Diagnosis) -> Iterator[str]:
     """What is over, what may be, and what was muted: a line each."""
-    lines = [
-        click.style(f"Resolved: {_named(entry)}", fg="green")
-        for entry in diagnosis.incidents
-        if entry.status == "resolved"
-    ]
+    lines = [click.style(f"Resolved: {_named(entry)}", fg="green") for entry in diagnosis.resolved]
     unseen = [f"Not seen, may go on: {_named(entry.incident)}: {entry.reason}" for entry in diagnosis.unverified]
     lines += unseen[:MOST_UNSEEN]
     if len(unseen) > MOST_UNSEEN:
@@ -124,6 +120,8 @@ def _closing(diagnosis: Diagnosis) -> Iterator[str]:
     refused = [gap for gap in diagnosis.unreadable if gap.status is not None]
     failed = [gap for gap in diagnosis.unreadable if gap.verb == "run"]
     absent = [gap for gap in diagnosis.unreadable if gap.status is None and gap.verb != "run"]
+    if diagnosis.compared_with is not None:
+        read = f"{read}; compared with {diagnosis.compared_with:%Y-%m-%d %H:%M:%S}Z"
     if not diagnosis.unreadable:
         yield click.style(f"{read}; nothing was unreadable", dim=True)
         return

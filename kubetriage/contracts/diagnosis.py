@@ -180,6 +180,7 @@ class Diagnosis(WireModel):
     unverified: tuple[UnverifiedIncident, ...] = Field(
         default=(), description="of the baseline, neither seen nor known to be over"
     )
+    compared_with: datetime | None = Field(default=None, description="the time of the baseline, when there was one")
     unreadable: tuple[Unreadable, ...] = ()
     checked: tuple[str, ...] = Field(default=(), description="resources that were read, plural names")
     objects_read: int = 0
@@ -188,3 +189,12 @@ class Diagnosis(WireModel):
     collected_at: datetime | None = Field(default=None, description="the time the state is of")
     duration_seconds: float | None = None
     version: str = ""
+
+    @property
+    def present(self) -> tuple[Incident, ...]:
+        """The incidents that are there now: without those that are over."""
+        return tuple(entry for entry in self.incidents if entry.status != "resolved")
+
+    @property
+    def resolved(self) -> tuple[Incident, ...]:
+        return tuple(entry for entry in self.incidents if entry.status == "resolved")

@@ -7,7 +7,7 @@ only said of what this diagnosis looked at: the rest is ``unverified``, and stay
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 from kubetriage.contracts.diagnosis import (
@@ -42,10 +42,11 @@ def compare(current: Diagnosis, before: Diagnosis | None) -> Diagnosis:
     the summary; one that cannot be verified makes "no fault found" inconclusive.
     """
     if before is None:
-        return compare(current, current.model_copy(update={"incidents": (), "muted": (), "unverified": ()}))
+        nothing = {"incidents": (), "muted": (), "unverified": (), "collected_at": None}
+        return compare(current, current.model_copy(update=nothing))
     known = _known(before)
     earlier = {key for entry in known.values() for key in _all_keys(entry)}
-    incidents = [_marked(entry, known, earlier) for entry in _present(current)]
+    incidents = [_marked(entry, known, earlier) for entry in current.present]
     muted = tuple(
         entry.model_copy(update={"incident": _marked(entry.incident, known, earlier)}) for entry in current.muted
     )
@@ -64,6 +65,7 @@ def compare(current: Diagnosis, before: Diagnosis | None) -> Diagnosis:
         "incidents": renumbered([*incidents, *resolved]),
         "muted": muted,
         "unverified": tuple(unverified),
+        "compared_with": before.collected_at,
         **_conclusion(current, unverified),
     }
     return current.model_copy(update=changes)
@@ -92,14 +94,10 @@ def _conclusion(current: Diagnosis, unverified: list[UnverifiedIncident]) -> dic
     return {"outcome": Outcome.INCONCLUSIVE, "summary": summary}
 
 
-def _present(diagnosis: Diagnosis) -> Iterator[Incident]:
-    return (entry for entry in diagnosis.incidents if entry.status != "resolved")
-
-
 def _known(before: Diagnosis) -> dict[str, Incident]:
     """What was the case before, by id: also what was muted, and what could not be verified then."""
     found: Iterable[Incident] = (
-        *_present(before),
+        *before.present,
         *(entry.incident for entry in before.muted),
         *(entry.incident for entry in before.unverified),
     )

@@ -15,14 +15,15 @@ def render_diagnosis(diagnosis: Mapping[str, Any], *, fix_only: bool = False, sk
 
     ``skip``: incidents to pass over; ``fix_only``: only what to do.
     """
-    incidents = diagnosis.get("incidents") or []
+    incidents = [one for one in diagnosis.get("incidents") or [] if one.get("status") != "resolved"]
     if not incidents:
         return _without_incident(diagnosis)
     if skip >= len(incidents):
         return f"There is no other incident: {len(incidents)} in all."
     incident = incidents[skip]
     cause = incident["root_cause"]
-    told = f"{_ref(cause['object'])}, `{cause['cause']}`, confidence {incident['confidence']:.2f}"
+    status = f", {incident['status']}" if incident.get("status") else ""
+    told = f"{_ref(cause['object'])}, `{cause['cause']}`, confidence {incident['confidence']:.2f}{status}"
     head = f"**Root cause: {incident['title']}** ({told})"
     parts = [head]
     if not fix_only:
@@ -30,7 +31,7 @@ def render_diagnosis(diagnosis: Mapping[str, Any], *, fix_only: bool = False, sk
         parts.extend(filter(None, (_chain(incident), _evidence(cause))))
     parts.extend(filter(None, (_fix(cause),)))
     if not fix_only:
-        parts.extend(filter(None, (_affected(incident), _others(incidents, skip), _gaps(diagnosis))))
+        parts.extend(filter(None, (_affected(incident), _others(incidents, skip), _over(diagnosis), _gaps(diagnosis))))
     return "\n\n".join(parts)
 
 
@@ -48,7 +49,7 @@ def render_runbooks(outcome: Outcome, *, full: bool = False) -> str:
 
 def _without_incident(diagnosis: Mapping[str, Any]) -> str:
     gaps = _gaps(diagnosis)
-    return "\n\n".join(filter(None, (diagnosis["summary"], gaps)))
+    return "\n\n".join(filter(None, (diagnosis["summary"], _over(diagnosis), gaps)))
 
 
 def _ref(about: Mapping[str, Any]) -> str:
@@ -94,6 +95,17 @@ def _affected(incident: Mapping[str, Any]) -> str:
 def _others(incidents: list[Any], skip: int) -> str:
     others = [one["title"] for position, one in enumerate(incidents) if position != skip]
     return "Other incidents:\n" + "\n".join(f"- {title}" for title in others[:10]) if others else ""
+
+
+def _over(diagnosis: Mapping[str, Any]) -> str:
+    lines = [
+        f"- resolved: {one['title']}" for one in diagnosis.get("incidents") or () if one.get("status") == "resolved"
+    ]
+    lines += [
+        f"- muted until {one['until']}: {one['incident']['title']} ({one['reason']})"
+        for one in diagnosis.get("muted") or ()
+    ]
+    return "Over, or known:\n" + "\n".join(lines[:10]) if lines else ""
 
 
 def _gaps(diagnosis: Mapping[str, Any]) -> str:
