@@ -18,6 +18,7 @@ from kubetriage.state.times import parse_time
 # The kubelet forgets a crash after ten minutes of running (the back-off is reset then):
 # https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
 SETTLED = timedelta(minutes=10)
+_ROUNDING = timedelta(seconds=2)  # the API's times are whole seconds, at both ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +89,25 @@ def is_in_trouble(run: ContainerRun, now: datetime, *, grace: timedelta = SETTLE
 
 def was_killed_by_probe(view: ClusterView, run: ContainerRun) -> bool:
     """Whether the kubelet itself ended the container for a failed probe."""
-    notes = view.events_of(ref_of("Pod", run.pod), "Killing", "Unhealthy")
-    return any(
-        "failed liveness probe" in note.message
-        or "failed startup probe" in note.message
-        or note.message.startswith(("Liveness probe", "Startup probe"))
-        for note in notes
-    )
+    for note in view.events_of(ref_of("Pod", run.pod), "Killing", "Unhealthy"):
+        if "failed liveness probe" in note.message or "failed startup probe" in note.message:
+            return True
+        for kind, field in (("Liveness", "livenessProbe"), ("Startup", "startupProbe")):
+            if note.message.startswith(f"{kind} probe") and lived_until_verdict(run, run.spec.get(field) or {}):
+                return True
+    return False
+
+
+def lived_until_verdict(run: ContainerRun, probe: Mapping[str, Any]) -> bool:
+    """Whether the run that ended could have been ended by this probe: it takes failureThreshold failures,
+    periodSeconds apart. True when its times are not known."""
+    end = run.last_end or {}
+    begun, ended = parse_time(end.get("startedAt")), parse_time(end.get("finishedAt"))
+    if begun is None or ended is None:
+        return True
+    failures = int(probe.get("failureThreshold") or 3) - 1
+    verdict = int(probe.get("initialDelaySeconds") or 0) + failures * int(probe.get("periodSeconds") or 10)
+    return ended - begun >= timedelta(seconds=verdict) - _ROUNDING
 
 
 def last_hits(view: ClusterView, run: ContainerRun) -> list[LogHit]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
-from kubetriage.diagnosis.containers import ContainerRun, crash_evidence, find_runs, last_hits
+from kubetriage.diagnosis.containers import ContainerRun, crash_evidence, find_runs, last_hits, lived_until_verdict
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
@@ -92,6 +92,9 @@ def _matters(view: ClusterView, failure: _Failure) -> bool:
     killed = run.restarts >= 1 and (run.last_end is not None or run.waiting_reason == "CrashLoopBackOff")
     if not killed:
         return failure.note.count >= 3 and not run.ready and not _just_started(view, failure)
+    # A program that ends by itself before it refuses connections too, for a moment.
+    if not lived_until_verdict(run, failure.probe):
+        return False
     ended = run.ended_at
     if run.ready and run.restarts == 1 and failure.note.count <= int(failure.probe.get("failureThreshold") or 3):
         since = view.ago(run.started_at)

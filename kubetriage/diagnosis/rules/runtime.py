@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
+from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Remediation, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.containers import (
     ContainerRun,
@@ -177,17 +177,18 @@ def _crash(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any]) -> Su
     workload, pod_ref = view.workload_of(run.pod), ref_of("Pod", run.pod)
     hits = last_hits(view, run)
     evidence = [crash_evidence(pod_ref, run, ended)]
-    evidence += [_line(pod_ref, run, hit) for hit in hits[:2]]
+    evidence += [_line(pod_ref, run, hit) for hit in hits[:2] if hit is hits[0] or not _is_heading(hit)]
     evidence += [quotes.event(note) for note in view.events_of(pod_ref, "BackOff")[-1:]]
     blames = tuple(
         peer for hit in hits if hit.symptom in _OF_A_PEER for peer in find_peers(view, run.pod, run.spec, hit)
     )
     why = f": {quotes.shorten(hits[0].line, 160)}" if hits else ""
+    said = f": {quotes.shorten(hits[0].line, 80)}" if hits else ""
     code = int(ended.get("exitCode") or 0)
     return suspect(
         "crash_loop",
         workload,
-        title=f"{workload.name} crashes with exit code {code}{_signal(code)}",
+        title=f"{workload.name} crashes with exit code {code}{_signal(code)}{said}",
         explanation=f"Container {run.name} of {pod_ref.name} ended with exit code {code} and was restarted "
         f"{run.restarts} times{why}.",
         evidence=evidence,
@@ -196,16 +197,32 @@ def _crash(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any]) -> Su
                 "Read the end of its last run",
                 quotes.kubectl(workload.namespace, f"logs {pod_ref.name} -c {run.name} --previous --tail=50"),
             ),
-            quotes.change(
-                "Correct what the fatal line names, or undo the last rollout",
-                quotes.kubectl(workload.namespace, f"rollout undo {workload.short}"),
-            ),
+            _way_out(view, workload),
         ],
         severity=Severity.CRITICAL if not run.ready else Severity.MEDIUM,
         confidence=0.85 if hits else 0.7,
         depth=Depth.EFFECT,
         blames=blames,
         runbook_query=f"CrashLoopBackOff {hits[0].line[:160] if hits else ''}",
+    )
+
+
+def _is_heading(hit: LogHit) -> bool:
+    """What stands above a stack trace says nothing beside the error itself."""
+    return hit.line.strip().lower().startswith(("traceback (most recent call last)", "stack trace"))
+
+
+def _way_out(view: ClusterView, workload: ObjectRef) -> Remediation:
+    """There is nothing to go back to before the second revision."""
+    item = view.find(workload) if workload.kind == "Deployment" else None
+    if item is not None and len(view.replica_sets_of(item)) > 1:
+        return quotes.change(
+            "Correct what the fatal line names, or undo the last rollout",
+            quotes.kubectl(workload.namespace, f"rollout undo {workload.short}"),
+        )
+    return quotes.change(
+        "Correct what the fatal line names: the image, its command or its settings",
+        quotes.kubectl(workload.namespace, f"edit {workload.short}"),
     )
 
 
