@@ -80,6 +80,6 @@ def _key(scope: Scope, namespaces: Sequence[str] | None) -> str:
 
 def _unpacked(blob: bytes) -> Diagnosis | None:
     try:
-        return Diagnosis.model_validate_json(zlib.decompress(blob))
+        return Diagnosis.model_validate_json(zlib.decompress(blob), extra="ignore")
     except (zlib.error, ValidationError):
         return None  # of another version of ours: as if it were the first time

@@ -26,7 +26,7 @@ WRONG_FILE = 2  # exit code
 def read_baseline(path: Path, cluster: str | None) -> Diagnosis | None:
     """The earlier diagnosis; None when there is none yet."""
     try:
-        before = Diagnosis.model_validate_json(path.read_bytes())
+        before = Diagnosis.model_validate_json(path.read_bytes(), extra="ignore")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -45,7 +45,7 @@ class ServerClient:
         """Keeps and returns the tokens."""
         form = {"grant_type": "password", "username": username, "password": password}
         async with await self._send("/v1/auth/token", data=form) as answer:
-            pair = TokenPair.model_validate(await answer.json())
+            pair = TokenPair.model_validate(await answer.json(), extra="ignore")
         self._token = pair.access_token
         return pair
 
@@ -57,7 +57,7 @@ class ServerClient:
             try:
                 async for line in answer.content:
                     if line.startswith(b"data:"):
-                        yield stream_event_adapter.validate_json(line.removeprefix(b"data:").strip())
+                        yield stream_event_adapter.validate_json(line.removeprefix(b"data:").strip(), extra="ignore")
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise ServerError(f"{self._url} broke off the answer ({type(error).__name__}); ask again") from error
 

@@ -455,10 +455,12 @@ def test_the_bundled_redis_starts_with_its_configuration(tmp_path: Path) -> None
         known = {**os.environ, "REDISCLI_AUTH": data["password"]}
         assert subprocess.run(probe, capture_output=True, check=False, env=known).returncode == 0
         assert (tmp_path / "appendonlydir").is_dir()
-        # The first user's Job against it: once, and again after a reinstall with another password.
-        for password, said in (
-            ("first-password-of-admin", "added admin (admin)"),
-            ("another-one-of-admin", "new pass"),
+        # The first user's Job against it: once, again after a reinstall with another password, and after an upgrade.
+        assert job["command"][-1] == "install"
+        for when, password, said in (
+            ("install", "first-password-of-admin", "added admin (admin)"),
+            ("install", "another-one-of-admin", "new pass"),
+            ("upgrade", "a-third-one-of-admin", "exists already"),
         ):
             variables = {
                 **os.environ,
@@ -466,7 +468,7 @@ def test_the_bundled_redis_starts_with_its_configuration(tmp_path: Path) -> None
                 "KUBETRIAGE_PASSWORD": password,
             }
             done = subprocess.run(
-                [sys.executable, *job["command"][1:]],
+                [sys.executable, *job["command"][1:-1], when],
                 cwd=ROOT,
                 env=variables,
                 capture_output=True,
@@ -475,6 +477,7 @@ def test_the_bundled_redis_starts_with_its_configuration(tmp_path: Path) -> None
             )
             assert done.returncode == 0, done.stdout + done.stderr
             assert said in done.stdout
+            assert ("new pass" in done.stdout) is (said == "new pass")
             assert password not in done.stdout + done.stderr
     finally:
         stop(process)

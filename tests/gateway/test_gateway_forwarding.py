@@ -110,6 +110,11 @@ async def test_faults_of_the_agent_become_problems(gateway, http, ada, script, e
     assert (await send(http, "GET", f"{gateway.url}/v1/sessions", headers=ada)).json["sessions"] == []
 
 
+async def test_a_newer_agents_fields_are_passed_on_during_an_upgrade(gateway, http, ada):
+    reply = await ask(http, gateway, ada, question="newer version")
+    assert (reply.status, reply.json["later"]) == (200, 1)
+
+
 async def test_the_agents_own_problem_keeps_its_retry_after(gateway, http, ada):
     reply = await ask(http, gateway, ada, question="problem 409")
     assert (reply.headers["Retry-After"], reply.json["instance"]) == ("7", "/v1/ask")

@@ -46,6 +46,9 @@ async def behave(script: str, request: web.Request) -> web.StreamResponse | None
             return web.Response(body=b"<html>oops", content_type="text/html")
         case "wrong shape":
             return web.json_response({"unexpected": True})
+        case "newer version":
+            answer = AskResponse(session_id="s_12345678", answer="x", sources=()).model_dump(mode="json")
+            return web.json_response({**answer, "later": 1, "usage": {**(answer["usage"] or {}), "later": 2}})
         case "plain 500":
             return web.Response(status=500, text="Traceback (most recent call last) secret")
         case "problem 409":
