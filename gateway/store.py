@@ -1,4 +1,4 @@
-"""The connection to Redis: short timeouts, no hidden retries, one error for "not available"."""
+"""The connection to Redis: short timeouts, one retry of a lost connection, one error for "not available"."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def connect(url: str, *, timeout_seconds: float = 2.0) -> Redis:
         timeout=timeout_seconds,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
+        # Once, at once: a connection that its server left without a word is only noticed when it is used.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         decode_responses=True,
     )
     return Redis.from_pool(pool)
