@@ -2,6 +2,8 @@
 
 Alerts are taken as they come when they say a target, what changed and by how much; otherwise the
 change is computed from the series: the median of the first quarter against that of the last third.
+Ordinary traffic has bursts, gaps and noise. So a change has to be large, to last (half of the last
+third), to go on (the last twelfth), and to leave the range in which the series moved before.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Anomaly:
     source: str
     is_node: bool = False
     time: datetime | None = None
+    namespace: str | None = None  # None: not told
 
 
 # Smaller changes are load, not faults. Relative rise and absolute floor per behaviour.
@@ -51,6 +54,8 @@ _RISE = {
     Behaviour.BUSY: (2.0, 0.05),  # cores
     Behaviour.RETRANSMITS: (3.0, 0.5),  # segments per second
 }
+# Of 100 ms periods; as kubernetes-mixin's CPUThrottlingHigh. Small limits throttle one in ten all day long.
+_FLOORS = {"cpu_throttled_ratio": 0.25}
 _FALL = {Behaviour.QUIET: 0.7, Behaviour.ERRORS: 0.97}
 _SERIES = {
     "latency_p50_ms": Behaviour.SLOW,
@@ -58,6 +63,7 @@ _SERIES = {
     "latency_p95_ms": Behaviour.SLOW_TAIL,
     "latency_p99_ms": Behaviour.SLOW_TAIL,
     "cpu_throttled_seconds": Behaviour.THROTTLED,
+    "cpu_throttled_ratio": Behaviour.THROTTLED,
     "cpu_cores": Behaviour.BUSY,
     "requests_per_second": Behaviour.QUIET,
     "success_ratio": Behaviour.ERRORS,
@@ -74,18 +80,26 @@ _ALERT_KINDS = (
     (re.compile(r"success rate|error.?spike|error rate", re.IGNORECASE), Behaviour.ERRORS),
     (re.compile(r"latency|slow response", re.IGNORECASE), Behaviour.SLOW_TAIL),
 )
+# Whose rules alerts of Prometheus are: a team's own threshold says that requests fail, or what a limit does. That
+# something is slow says nothing of why, and nobody was asked how it was before.
+_TOLD_BY_ALERTS = frozenset({Behaviour.ERRORS, Behaviour.THROTTLED})
+_NOTES = ("summary", "description", "message")
+_WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _VALUE = re.compile(r"Val(?:ue)?:?\s*(?P<after>[\d.]+)")
 
 
 def find_anomalies(view: ClusterView) -> list[Anomaly]:
-    """Everything that changed for the worse. Alerts first; series for targets without any."""
-    found = [entry for alert in view.snapshot.alerts for entry in _of_alert(alert)]
-    if found:
-        return found
-    return [entry for series in view.snapshot.metrics for entry in _of_series(series)]
+    """Everything that changed for the worse. A report of anomalies is complete; without one it is the series that
+    tell, and what alerts add to them."""
+    reported = [entry for alert in view.snapshot.alerts for entry in _of_report(alert)]
+    if reported:
+        return reported
+    changed = [entry for series in view.snapshot.metrics for entry in _of_series(series)]
+    return changed + [entry for alert in view.snapshot.alerts for entry in _of_alert(alert)]
 
 
-def _of_alert(alert: Alert) -> Iterator[Anomaly]:
+def _of_report(alert: Alert) -> Iterator[Anomaly]:
+    """Of an alert that comes with its figures."""
     target = alert.labels.get("target")
     if not target:
         return
@@ -110,6 +124,34 @@ def _of_alert(alert: Alert) -> Iterator[Anomaly]:
             )
 
 
+def _of_alert(alert: Alert) -> Iterator[Anomaly]:
+    """Of a firing alert of Prometheus, by the words that its rule's author chose."""
+    target = alert.labels.get("target")
+    notes = next((alert.annotations[name] for name in _NOTES if alert.annotations.get(name)), "")
+    words = f"{_WORD_BEGINS.sub(' ', alert.name)}: {notes}"
+    behaviour = next((kind for pattern, kind in _ALERT_KINDS if pattern.search(words)), None)
+    if not target or behaviour not in _TOLD_BY_ALERTS:
+        return
+    yield Anomaly(
+        target=target,
+        behaviour=behaviour,
+        before=None,
+        after=_number(alert.value),
+        quote=f"{alert.name}: {notes}" if notes else alert.name,
+        source=f"alert {alert.name}",
+        is_node=alert.labels.get("target_kind") == "Node",
+        time=alert.active_at,
+        namespace=alert.labels.get("target_namespace") or None,
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _figures(line: str) -> Iterator[tuple[str, float | None, float]]:
     changes = list(_CHANGE.finditer(line))
     for change in changes:
@@ -124,9 +166,15 @@ def _of_series(series: MetricSeries) -> Iterator[Anomaly]:
     count = len(series.values)
     if behaviour is None or count < 8:
         return
-    before = _median(series.values[: count // 4])
-    after = _median(series.values[-(count // 3) :])
-    if before is None or after is None or not _is_worse(behaviour, before, after):
+    first = _clean(series.values[: count // 4])
+    last, latest = _clean(series.values[-(count // 3) :]), _clean(series.values[-max(1, count // 12) :])
+    # Half of the samples at least: fewer are a target that came or went, or that is hardly asked.
+    if len(first) * 2 < count // 4 or len(last) * 2 < count // 3 or not first or not latest:
+        return
+    before, after = statistics.median(first), statistics.median(last)
+    floor = _FLOORS.get(series.name)
+    worse = all(_is_worse(behaviour, before, level, floor) for level in (after, statistics.median(latest)))
+    if not worse or not _leaves_range(behaviour, first, after):
         return
     yield Anomaly(
         target=series.target,
@@ -137,14 +185,22 @@ def _of_series(series: MetricSeries) -> Iterator[Anomaly]:
         source=series.name,
         is_node=series.target_kind == "Node",
         time=find_change_point(series.times, series.values),
+        namespace=series.namespace,
     )
 
 
-def _is_worse(behaviour: Behaviour, before: float, after: float) -> bool:
+def _is_worse(behaviour: Behaviour, before: float, after: float, floor: float | None = None) -> bool:
     if behaviour in _FALL:
         return before > 0 and after < before * _FALL[behaviour]
-    ratio, floor = _RISE[behaviour]
-    return after >= floor and after >= before * ratio
+    ratio, usual_floor = _RISE[behaviour]
+    return after >= (usual_floor if floor is None else floor) and after >= before * ratio
+
+
+def _leaves_range(behaviour: Behaviour, first: Sequence[float], after: float) -> bool:
+    """Whether ``after`` lies beyond nine of ten earlier samples: what comes and goes has been there before."""
+    ranked = sorted(first)
+    tenth = len(ranked) // 10
+    return after < ranked[tenth] if behaviour in _FALL else after > ranked[-1 - tenth]
 
 
 def find_change_point(times: Sequence[datetime], values: Sequence[float]) -> datetime | None:
@@ -164,6 +220,5 @@ def find_change_point(times: Sequence[datetime], values: Sequence[float]) -> dat
     return where if total else None
 
 
-def _median(values: Sequence[float]) -> float | None:
-    clean = [value for value in values if not math.isnan(value)]
-    return statistics.median(clean) if clean else None
+def _clean(values: Sequence[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]

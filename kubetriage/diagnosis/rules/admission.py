@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
+from kubetriage.diagnosis.graph import settings_of
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
@@ -35,9 +36,12 @@ _MUST_SPECIFY = re.compile(r"failed quota: (?P<quota>[^:]+): must specify (?P<wh
 _ACCOUNT = re.compile(r"service ?account \"?(?:\S+/)?(?P<name>[^\"\s]+)\"? not found", re.IGNORECASE)
 _SECURITY = re.compile(r"violates PodSecurity", re.IGNORECASE)
 _LIMIT_RANGE = re.compile(r"(?:maximum|minimum) \S+ usage per|max limit to request ratio", re.IGNORECASE)
+# The template alone was found valid, so admission has set that limit: a LimitRange's default, where there is one.
+_ABOVE_DEFAULT = re.compile(r"must be less than or equal to \S+ limit", re.IGNORECASE)
 _PRIORITY = re.compile(r"no PriorityClass with name (?P<name>\S+)", re.IGNORECASE)
 # A refusal is retried with growing pauses up to 16 minutes: an older one says nothing of now.
 STALE = timedelta(minutes=20)
+MANY_SERVED = 5  # workloads with a Service of their name: then that is how this namespace does it
 
 
 @rule(
@@ -84,6 +88,7 @@ def find_exhausted_object_quotas(view: ClusterView) -> Iterable[Suspect]:
 
 def _controllers(view: ClusterView) -> Iterator[tuple[str, Object]]:
     for plural, kind in (
+        ("deployments", "Deployment"),
         ("replicasets", "ReplicaSet"),
         ("statefulsets", "StatefulSet"),
         ("daemonsets", "DaemonSet"),
@@ -95,7 +100,9 @@ def _controllers(view: ClusterView) -> Iterator[tuple[str, Object]]:
 
 def _refusal(view: ClusterView, kind: str, item: Object) -> tuple[str, list[Evidence]] | None:
     """What admission said, when the controller still lacks pods: an old refusal is history."""
-    if not _lacks_pods(kind, item):
+    if kind == "Deployment":
+        return _refused_replica_set(item)
+    if not lacks_pods(kind, item):
         return None
     failure = condition(item, "ReplicaFailure")
     evidence: list[Evidence] = []
@@ -110,11 +117,22 @@ def _refusal(view: ClusterView, kind: str, item: Object) -> tuple[str, list[Evid
     return (text, evidence) if text else None
 
 
+def _refused_replica_set(deployment: Object) -> tuple[str, list[Evidence]] | None:
+    """What admission said when the Deployment itself was refused: its condition tells of now, and of nothing else."""
+    found = condition(deployment, "Progressing") or {}
+    if found.get("reason") != "ReplicaSetCreateError":
+        return None
+    text = str(found.get("message") or "")
+    path = "status.conditions[Progressing].message"
+    return text, [quotes.field(ref_of("Deployment", deployment), path, text)]
+
+
 def _is_recent(view: ClusterView, note: EventNote) -> bool:
     return note.last is None or view.now - note.last <= STALE
 
 
-def _lacks_pods(kind: str, item: Object) -> bool:
+def lacks_pods(kind: str, item: Object) -> bool:
+    """Whether a controller has fewer pods than it wants: else a refusal is history."""
     if kind == "Job":
         status = status_of(item)
         return not status.get("active") and not status.get("succeeded") and not status.get("failed")
@@ -155,7 +173,7 @@ def _classified(view: ClusterView, workload: ObjectRef, text: str, evidence: lis
             evidence,
             "Set the securityContext that the message names in the pod template",
         )
-    elif _LIMIT_RANGE.search(text):
+    elif _LIMIT_RANGE.search(text) or _is_above_default(view, workload, text):
         yield _simple(
             "limit_range_violation",
             workload,
@@ -179,6 +197,11 @@ def _classified(view: ClusterView, workload: ObjectRef, text: str, evidence: lis
             evidence,
             "Correct what the message names in the pod template",
         )
+
+
+def _is_above_default(view: ClusterView, workload: ObjectRef, text: str) -> bool:
+    ranges = view.snapshot.in_namespace("limitranges", workload.namespace)
+    return _ABOVE_DEFAULT.search(text) is not None and bool(ranges)
 
 
 def _simple(cause: str, workload: ObjectRef, what: str, evidence: list[Evidence], fix: str) -> Suspect:
@@ -264,16 +287,31 @@ def _quota(
 
 
 def _missing_services(view: ClusterView, namespace: str | None) -> list[str]:
-    """Workloads with ports whose own Service is missing while their neighbours have one: what a
-    Service quota leaves behind."""
-    missing = []
+    """Workloads with ports whose own Service is missing while somebody's settings name it, or while all their
+    neighbours have one of their own name: what a Service quota leaves behind. A worker that shows its metrics
+    needs none."""
+    served: list[ObjectRef] = []
+    without: list[ObjectRef] = []
     for workload, item in view.workloads():
-        if workload.namespace != namespace or view.services_of_workload.get(workload):
-            continue
         ports = [port for c in pod_spec_of(item).get("containers") or () for port in c.get("ports") or ()]
-        if ports:
-            missing.append(workload.name)
-    return missing
+        if ports and workload.namespace == namespace:
+            services = view.services_of_workload.get(workload, ())
+            (served if any(name_of(one) == workload.name for one in services) else without).append(workload)
+    without = [workload for workload in without if not view.services_of_workload.get(workload)]
+    # Where programs find each other through a registry no setting names a neighbour.
+    is_rule = len(served) >= MANY_SERVED and len(without) * 5 <= len(served)
+    return [workload.name for workload in without if is_rule or _is_called(view, workload)]
+
+
+def _is_called(view: ClusterView, workload: ObjectRef) -> bool:
+    """Whether another workload of the namespace has this name among its settings, as a host."""
+    host = re.compile(rf"(?<![\w.-]){re.escape(workload.name)}(?![\w-])", re.IGNORECASE)
+    return any(
+        host.search(text)
+        for other, item in view.workloads()
+        if other.namespace == workload.namespace and other != workload
+        for text in settings_of(view, item)
+    )
 
 
 def _service_quota(quota: Object, missing: list[str], hard: str, used: str) -> Suspect:

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -19,6 +20,8 @@ from kubetriage.state.snapshot import Object
 
 # metrics-server scrapes every 15 s and a new pod has no figures for a minute or two.
 PATIENCE = timedelta(minutes=2)
+# There are no figures of pods that are not there or not ready: what keeps them from it is the reason.
+_OF_PODS = re.compile(r"pods might be unready|no metrics returned", re.IGNORECASE)
 _METRICS = ("custom.metrics.k8s.io", "external.metrics.k8s.io", "metrics.k8s.io")
 
 
@@ -37,8 +40,11 @@ def find_autoscaler_faults(view: ClusterView) -> Iterable[Suspect]:
             if "missing request" in message:
                 yield _fault(scaler, "hpa_missing_requests", f"pods of {name} set no requests", message)
             elif age is None or age >= PATIENCE:
-                api = next((entry for group in _METRICS if group in message for entry in _api(view, group)), None)
-                yield _fault(scaler, "hpa_metrics_unavailable", f"it gets no metrics of {name}", message, api=api)
+                group = next((group for group in _METRICS if group in message), None)
+                why = api_behind(view, group) if group else None
+                if why is None and _OF_PODS.search(message):
+                    why = _target(scaler)
+                yield _fault(scaler, "hpa_metrics_unavailable", f"it gets no metrics of {name}", message, why=why)
         elif limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas":
             yield _fault(
                 scaler,
@@ -79,9 +85,9 @@ def find_blocking_budgets(view: ClusterView) -> Iterable[Suspect]:
         )
 
 
-def _api(view: ClusterView, group: str) -> list[ObjectRef]:
-    found = api_behind(view, group)
-    return [found] if found is not None else []
+def _target(scaler: Object) -> ObjectRef:
+    ref, target = ref_of("HorizontalPodAutoscaler", scaler), spec_of(scaler).get("scaleTargetRef") or {}
+    return ObjectRef(kind=str(target.get("kind")), name=str(target.get("name")), namespace=ref.namespace)
 
 
 def _fault(
@@ -91,7 +97,7 @@ def _fault(
     message: str,
     *,
     severity: Severity = Severity.HIGH,
-    api: ObjectRef | None = None,
+    why: ObjectRef | None = None,
 ) -> Suspect:
     ref = ref_of("HorizontalPodAutoscaler", scaler)
     return suspect(
@@ -106,8 +112,8 @@ def _fault(
         ],
         severity=severity,
         confidence=0.92,
-        depth=Depth.CAUSE if api is None else Depth.EFFECT,
-        blames=() if api is None else (api,),
+        depth=Depth.CAUSE if why is None else Depth.EFFECT,
+        blames=() if why is None else (why,),
     )
 
 

@@ -13,7 +13,7 @@ from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.containers import cached_hits
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
-from kubetriage.diagnosis.view import ClusterView
+from kubetriage.diagnosis.view import ClusterView, EventNote
 from kubetriage.state.objects import (
     condition,
     container_statuses,
@@ -22,10 +22,14 @@ from kubetriage.state.objects import (
     namespace_of,
     owner_of,
     ref_of,
+    spec_of,
     status_of,
 )
 from kubetriage.state.snapshot import Object
 from kubetriage.state.times import parse_time
+
+# Reasons of events, and the field of the CronJob that they quote.
+_OF_FIELD = {"UnparseableSchedule": "schedule", "InvalidSchedule": "schedule", "UnknownTimeZone": "timeZone"}
 
 
 @rule("jobs", "cronjobs", "pods", "events")
@@ -37,11 +41,13 @@ def find_failed_jobs(view: ClusterView) -> Iterable[Suspect]:
             yield _failed(view, job, failed)
 
 
-@rule("cronjobs", "events")
+@rule("cronjobs", "jobs", "events")
 def find_unkeepable_schedules(view: ClusterView) -> Iterable[Suspect]:
+    """Told by the controller, and neither corrected nor kept since."""
     for cron_job in view.snapshot.items("cronjobs"):
         ref = ref_of("CronJob", cron_job)
-        notes = view.events_of(ref, "UnparseableSchedule", "UnknownTimeZone", "TooManyMissedTimes", "InvalidSchedule")
+        told = view.events_of(ref, *_OF_FIELD, "TooManyMissedTimes")
+        notes = [note for note in told if _is_as_told(cron_job, note) and not _has_run_since(view, cron_job, note)]
         if notes:
             yield suspect(
                 "cron_job_invalid_schedule",
@@ -55,6 +61,22 @@ def find_unkeepable_schedules(view: ClusterView) -> Iterable[Suspect]:
                 severity=Severity.HIGH,
                 confidence=0.93,
             )
+
+
+def _is_as_told(cron_job: Object, note: EventNote) -> bool:
+    """The controller quotes the field: what is another by now was corrected."""
+    field = _OF_FIELD.get(note.reason)
+    return field is None or '"' not in note.message or str(spec_of(cron_job).get(field)) in note.message
+
+
+def _has_run_since(view: ClusterView, cron_job: Object, note: EventNote) -> bool:
+    runs = [
+        created_at(job)
+        for job in view.snapshot.in_namespace("jobs", namespace_of(cron_job))
+        if owner_of(job) == ("CronJob", name_of(cron_job))
+    ]
+    times = [*runs, parse_time(status_of(cron_job).get("lastScheduleTime"))]
+    return note.last is not None and any(time is not None and time >= note.last for time in times)
 
 
 def _was_made_good(view: ClusterView, job: Object) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Remediation, Severity
 from kubetriage.diagnosis import quotes
+from kubetriage.diagnosis.containers import crash_evidence, find_runs, is_in_trouble, last_hits
+from kubetriage.diagnosis.logs import Symptom
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
@@ -30,12 +32,17 @@ _MISSING_KEY = re.compile(
 )
 _MISSING_KEY_IN_VOLUME = re.compile(r"references non-existent (?:secret|config) key: (?P<key>\S+)", re.IGNORECASE)
 _ROOT = re.compile(r"runAsNonRoot|run as root|non-numeric user", re.IGNORECASE)
+# Of the program itself: runc's 'exec: "serve": ...', crun's "executable file". A mount, a device or a working
+# directory that is not there is worded alike, and no fault of the command.
 _COMMAND = re.compile(
-    r"executable file not found|no such file or directory|permission denied|is a directory",
+    r"\bexec(?:utable)?\b.*(?:not found|no such file or directory|permission denied|is a directory)",
     re.IGNORECASE,
 )
+# How a POSIX shell ends when it finds no such command, or may not run it.
+_OF_A_SHELL = {127: (Symptom.COMMAND_MISSING,), 126: (Symptom.COMMAND_MISSING, Symptom.PERMISSION)}
 _EXEC_FORMAT = re.compile(r"exec format error", re.IGNORECASE)
 _OOM = re.compile(r"OOM-killed|memory limit too low", re.IGNORECASE)
+_NOT_MADE = ("ContainerCreating", "PodInitializing")
 _WAITING = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
@@ -57,8 +64,32 @@ def find_configuration_faults(view: ClusterView) -> Iterable[Suspect]:
             found = _said_about(view, pod, status)
             if found is not None:
                 yield from _classified(view, pod, str(status.get("name")), *found)
-        if phase_of(pod) == "Pending" and not is_ready(pod):
+        if phase_of(pod) == "Pending" and not is_ready(pod) and waits_for_volumes(pod):
             yield from _unmounted(view, pod)
+
+
+@rule("pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs")
+def find_missing_commands(view: ClusterView) -> Iterable[Suspect]:
+    """Commands that a shell does not find: it says so in the log and by its exit code."""
+    for run in find_runs(view):
+        ended = run.last_end or {}
+        symptoms = _OF_A_SHELL.get(int(ended.get("exitCode") or 0), ())
+        if not symptoms or run.ready or not is_in_trouble(run, view.now):
+            continue
+        hit = next((hit for hit in last_hits(view, run) if hit.symptom in symptoms), None)
+        if hit is not None:
+            pod_ref = ref_of("Pod", run.pod)
+            line = quotes.log_line(pod_ref, run.name, hit.line, previous=run.restarts > 0, time=hit.time)
+            evidence = [line, crash_evidence(pod_ref, run, ended)]
+            yield _start_fault(
+                run.pod, view.workload_of(run.pod), run.name, "command_not_found", evidence, _COMMAND_FIX
+            )
+
+
+def waits_for_volumes(pod: Object) -> bool:
+    """Whether the kubelet may still be mounting: it mounts all volumes before it makes the first container."""
+    states = [status.get("state") or {} for status in (*init_container_statuses(pod), *container_statuses(pod))]
+    return all(not state or (state.get("waiting") or {}).get("reason") in _NOT_MADE for state in states)
 
 
 def _said_about(view: ClusterView, pod: Object, status: Mapping[str, Any]) -> tuple[str, list[Evidence]] | None:
@@ -210,4 +241,4 @@ def _similar(view: ClusterView, namespace: str | None, name: str) -> str:
     return close[0] if close else ""
 
 
-RULES = (find_configuration_faults,)
+RULES = (find_configuration_faults, find_missing_commands)

@@ -221,7 +221,7 @@ def _database_down(entry: Complaint, blames: tuple[ObjectRef, ...]) -> Suspect:
         remediation=[quotes.look("See whether it runs", quotes.kubectl(workload.namespace, "get pods,endpoints"))],
         severity=_severity(entry.run),
         confidence=0.7,
-        depth=Depth.EFFECT,
+        depth=Depth.EFFECT if blames else Depth.CAUSE,  # outside the cluster nothing can say more
         blames=blames,
     )
 

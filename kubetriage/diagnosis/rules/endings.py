@@ -9,6 +9,7 @@ from datetime import timedelta
 from kubetriage.contracts.diagnosis import ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
+from kubetriage.diagnosis.rules.admission import lacks_pods
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
 from kubetriage.state.objects import (
@@ -19,7 +20,6 @@ from kubetriage.state.objects import (
     phase_of,
     pod_spec_of,
     ref_of,
-    spec_of,
     status_of,
 )
 from kubetriage.state.snapshot import Object
@@ -92,7 +92,10 @@ def _is_well(view: ClusterView, workload: ObjectRef) -> bool:
     return bool(live) and all(is_ready(pod) for pod in live)
 
 
-@rule("events", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "replicasets", "statefulsets")
+@rule(
+    "events", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "replicasets", "statefulsets",
+    "daemonsets", "jobs",
+)  # fmt: skip
 def find_webhook_refusals(view: ClusterView) -> Iterable[Suspect]:
     for note in view.all_events("FailedCreate"):
         since = view.ago(note.last)
@@ -104,7 +107,8 @@ def find_webhook_refusals(view: ClusterView) -> Iterable[Suspect]:
             continue
         about = ObjectRef(kind=note.kind, name=note.name, namespace=note.namespace)
         owner = view.find(about)
-        if owner is not None and int(status_of(owner).get("replicas") or 0) >= int(spec_of(owner).get("replicas") or 1):
+        gone = owner is None and view.snapshot.was_read(f"{note.kind.lower()}s", note.namespace)
+        if gone or (owner is not None and not lacks_pods(note.kind, owner)):
             continue
         cause = "webhook_denied" if denied else "webhook_unavailable"
         if called and "x509" in note.message:
@@ -151,6 +155,9 @@ def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Su
         "finalizer_blocking" if finalizers else "pod_stuck_terminating"
     )  # fmt: skip
     target = view.workload_of(item) if kind == "Pod" else ref
+    # A kubelet that is gone confirms no end: then the node is the fault.
+    node = pod_spec_of(item).get("nodeName") if cause == "pod_stuck_terminating" else None
+    nodes = [ObjectRef(kind="Node", name=str(node))] if node else []
     apis = [ref_of("APIService", api) for api in view.snapshot.items("apiservices")] if _waits_for_api(item) else []
     held = f", held by {quotes.list_names(finalizers)}" if finalizers else ""
     where = namespace_of(item)
@@ -170,7 +177,7 @@ def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Su
         severity=Severity.HIGH,
         confidence=0.9,
         depth=Depth.EFFECT if apis else Depth.CAUSE,
-        blames=tuple(apis),
+        blames=(*apis, *nodes),
     )
 
 

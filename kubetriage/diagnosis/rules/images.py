@@ -13,6 +13,7 @@ from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.rules.architectures import NO_PLATFORM
+from kubetriage.diagnosis.rules.full_disks import NO_SPACE
 from kubetriage.diagnosis.suspect import Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import (
@@ -82,8 +83,8 @@ def _image_suspect(view: ClusterView, pod: Object, status: Mapping[str, Any], re
     image = str(spec_of_container(pod, container).get("image") or status.get("image") or "")
     pod_ref, workload = ref_of("Pod", pod), view.workload_of(pod)
     message, evidence = _what_was_said(view, pod_ref, status, container, reason)
-    if NO_PLATFORM.search(message):
-        return None  # rules.architectures
+    if NO_PLATFORM.search(message) or NO_SPACE.search(message):
+        return None  # rules.architectures; rules.full_disks
     missing = list(_missing_pull_secrets(view, pod, pod_ref))
     cause = _classify(
         reason,

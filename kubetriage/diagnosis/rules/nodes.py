@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
+from kubetriage.diagnosis.containers import crash_evidence, is_in_trouble, runs_of
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
-from kubetriage.state.objects import condition, name_of, pod_spec_of, ref_of
+from kubetriage.state.objects import (
+    condition,
+    created_at,
+    is_ready,
+    labels_of,
+    name_of,
+    namespace_of,
+    phase_of,
+    pod_spec_of,
+    ref_of,
+)
 from kubetriage.state.snapshot import NodeService, Object
 from kubetriage.state.times import parse_time
 
+# A node registers first and gets its network plugin then, whose image is pulled.
+JOINING = timedelta(minutes=2)
 _RUNTIMES = ("containerd", "crio", "cri-o", "docker")
+SCHEDULER = ObjectRef(kind="ControlPlane", name="kube-scheduler")  # where it cannot be seen itself
+_COMPONENTS = ("kube-scheduler", "kube-controller-manager", "kube-proxy")
 _RUNTIME_DOWN = re.compile(r"container runtime|PLEG is not healthy|containerd|cri-o|docker", re.IGNORECASE)
 _NETWORK_DOWN = re.compile(r"network plugin|cni (?:config|plugin)|NetworkPluginNotReady", re.IGNORECASE)
 _ACTIVE = re.compile(r"Active:\s*(?P<state>\w+)(?: \((?P<sub>[\w-]+)\))?(?: since (?P<since>[^;]+))?")
@@ -37,6 +53,9 @@ def find_node_faults(view: ClusterView) -> Iterable[Suspect]:
         entry.node: list(find_stopped(view.snapshot.node_services, entry.node)) for entry in view.snapshot.node_services
     }
     for node in view.snapshot.items("nodes"):
+        age = view.ago(created_at(node))
+        if age is not None and age < JOINING:
+            continue
         ready = condition(node, "Ready") or {}
         if ready and ready.get("status") != "True":
             yield _not_ready(view, node, ready.get("status") == "Unknown", stopped.get(name_of(node), []))
@@ -54,6 +73,47 @@ def find_stopped_node_services(view: ClusterView) -> Iterable[Suspect]:
             cause = _cause_of_service(service)
             if cause is not None:
                 yield _service_down(view, node, service, cause, evidence)
+
+
+@rule("pods", "daemonsets")
+def find_dead_components(view: ClusterView) -> Iterable[Suspect]:
+    """Components that run as pods (only where kube-system could be read): kube-proxy is needed on every node, of a
+    scheduler or controller manager one is enough."""
+    for name in _COMPONENTS:
+        cause = _cause_of_service(name)
+        pods = [pod for pod in view.live_pods if namespace_of(pod) == "kube-system" and _is_component(pod, name)]
+        dead = [pod for pod in pods if not is_ready(pod) and any(is_in_trouble(run, view.now) for run in runs_of(pod))]
+        if dead and cause is not None and (name == "kube-proxy" or len(dead) == len(pods)):
+            yield _component_down(view, name, cause, dead)
+
+
+@rule("pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs")
+def find_silent_scheduler(view: ClusterView) -> Iterable[Suspect]:
+    """Pods that the default scheduler has not even looked at, for longer than it would take. Where the scheduler
+    itself can be seen that tells more."""
+    known = any(_is_component(pod, SCHEDULER.name) for pod in view.pods)
+    told = any(service == SCHEDULER.name for service, _ in _all_stopped(view))
+    waiting = [pod for pod in view.live_pods if _is_overlooked(view, pod)]
+    if waiting and not known and not told:
+        yield _silent_scheduler(view, waiting)
+
+
+def _is_overlooked(view: ClusterView, pod: Object) -> bool:
+    """The scheduler writes PodScheduled and an event, whatever comes of it."""
+    spec, age = pod_spec_of(pod), view.ago(created_at(pod))
+    named = spec.get("nodeName") or spec.get("schedulerName") not in (None, "default-scheduler")
+    heard = condition(pod, "PodScheduled") or view.events_of(ref_of("Pod", pod), "FailedScheduling", "Scheduled")
+    return phase_of(pod) == "Pending" and not named and not heard and age is not None and age >= JOINING
+
+
+def _is_component(pod: Object, name: str) -> bool:
+    """kubeadm labels static pods ``component``, kube-proxy and kOps ``k8s-app``."""
+    return name in (labels_of(pod).get("component"), labels_of(pod).get("k8s-app"))
+
+
+def _all_stopped(view: ClusterView) -> Iterator[tuple[str, Evidence]]:
+    for node in dict.fromkeys(entry.node for entry in view.snapshot.node_services):
+        yield from find_stopped(view.snapshot.node_services, node)
 
 
 def find_stopped(services: Iterable[NodeService], node: str) -> Iterator[tuple[str, Evidence]]:
@@ -174,4 +234,57 @@ def _service_down(view: ClusterView, node: str, service: str, cause: str, eviden
     )
 
 
-RULES = (find_node_faults, find_stopped_node_services)
+def _component_down(view: ClusterView, name: str, cause: str, dead: list[Object]) -> Suspect:
+    workload = view.workload_of(dead[0])
+    hosts = quotes.list_names([str(pod_spec_of(pod).get("nodeName")) for pod in dead])
+    ends = [
+        crash_evidence(ref_of("Pod", run.pod), run, run.last_end)
+        for pod in dead
+        for run in runs_of(pod)
+        if run.last_end is not None
+    ]
+    return suspect(
+        cause,
+        workload,
+        title=f"{name} does not run on {hosts}",
+        explanation=f"The container of {name} on {hosts} ends again and again.",
+        evidence=[quotes.field(ref_of("Pod", dead[0]), "status.conditions[Ready]", "False"), *ends[:3]],
+        remediation=[
+            quotes.look("Read why it ended", quotes.kubectl("kube-system", f"logs {name_of(dead[0])} --previous")),
+            quotes.change(
+                "Correct its DaemonSet" if name == "kube-proxy" else "Correct its manifest",
+                quotes.kubectl("kube-system", f"edit {workload.short}")
+                if name == "kube-proxy"
+                else f"vi /etc/kubernetes/manifests/{name}.yaml  # on {hosts}",
+            ),
+        ],
+        severity=Severity.CRITICAL,
+        confidence=0.93,
+        blames=tuple(ObjectRef(kind="Node", name=str(pod_spec_of(pod).get("nodeName"))) for pod in dead),
+    )
+
+
+def _silent_scheduler(view: ClusterView, waiting: list[Object]) -> Suspect:
+    names = quotes.list_names(list(dict.fromkeys(view.workload_of(pod).short for pod in waiting)))
+    return suspect(
+        "scheduler_unavailable",
+        SCHEDULER,
+        title=f"the scheduler does not run: it has not looked at {len(waiting)} pods",
+        explanation=f"Pods of {names} have no node, no refusal and no event: no scheduler has handled them.",
+        evidence=[
+            quotes.field(ref_of("Pod", pod), "status.conditions[PodScheduled]", "absent", created_at(pod))
+            for pod in waiting[:3]
+        ],
+        remediation=[
+            quotes.look(
+                "See whether it runs", quotes.kubectl("kube-system", f"get pods -l component={SCHEDULER.name}")
+            ),
+            quotes.look("See when it was last alive", quotes.kubectl("kube-system", f"get lease {SCHEDULER.name}")),
+            quotes.change("Start it on a control plane node, and read its log"),
+        ],
+        severity=Severity.CRITICAL,
+        confidence=0.88,
+    )
+
+
+RULES = (find_node_faults, find_stopped_node_services, find_dead_components, find_silent_scheduler)

@@ -39,6 +39,7 @@ _READS = (
 # Retransmitted segments per second of a whole node: a healthy network stays below one, a lossy
 # link of a few per cent is far above it.
 LOSSY = 3.0
+Changed = Mapping[ObjectRef, Sequence[Anomaly]]
 # Closer to the limit than this and the kernel kills at the next peak.
 NEAR_LIMIT = 0.9
 
@@ -50,26 +51,27 @@ def find_performance_faults(view: ClusterView) -> Iterable[Suspect]:
     if not found:
         return
     nodes = [entry for entry in found if entry.is_node and entry.behaviour is Behaviour.RETRANSMITS]
-    by_target: dict[str, list[Anomaly]] = defaultdict(list)
+    changed: dict[ObjectRef, list[Anomaly]] = defaultdict(list)
     for entry in found:
-        if not entry.is_node and _exists(view, entry.target):
-            by_target[entry.target].append(entry)
-    saturated = [target for target, entries in by_target.items() if _is_saturated(entries)]
+        workload = None if entry.is_node else _workload(view, entry)
+        if workload is not None:
+            changed[workload].append(entry)
+    saturated = [workload for workload, entries in changed.items() if _is_saturated(entries)]
     if nodes:
-        yield _node_network(view, nodes, by_target)
+        yield _node_network(view, nodes, changed)
     elif saturated:
-        target = _deepest(view, saturated, by_target)
-        yield _saturated(view, target, by_target[target])
+        workload = _deepest(view, saturated, changed)
+        yield _saturated(view, workload, changed[workload])
     else:
-        slow = _slowest_kind(by_target)
+        slow = _slowest_kind(changed)
         if slow:
-            target = _deepest(view, slow, by_target)
-            yield _slow_network(view, target, by_target[target], slow)
+            workload = _deepest(view, slow, changed)
+            yield _slow_network(view, workload, changed[workload], slow)
             return
-        failing = [target for target, entries in by_target.items() if _fails(entries)]
+        failing = [workload for workload, entries in changed.items() if _fails(entries)]
         if failing:
-            target = _deepest(view, failing, by_target)
-            yield _failing(view, target, by_target[target])
+            workload = _deepest(view, failing, changed)
+            yield _failing(workload, changed[workload])
 
 
 @rule("pods", "deployments", "replicasets", "statefulsets", "daemonsets")
@@ -84,22 +86,20 @@ def find_memory_near_limit(view: ClusterView) -> Iterable[Suspect]:
                 yield _near_limit(view, pod, key[2], used[1], limit)
 
 
-def _exists(view: ClusterView, target: str) -> bool:
-    return _workload(view, target) is not None
-
-
-def _workload(view: ClusterView, target: str) -> ObjectRef | None:
-    """The workload that a metric's name is about: a workload, a pod or a Service of that name."""
+def _workload(view: ClusterView, entry: Anomaly) -> ObjectRef | None:
+    """The workload that a metric is about: a workload, a pod or a Service of its target's name."""
+    target = entry.target
     for ref, _ in view.workloads():
-        if ref.name == target and view.in_scope(ref.namespace):
+        if ref.name == target and view.in_scope(ref.namespace) and entry.namespace in (None, ref.namespace):
             return ref
     for pod in view.live_pods:
-        if name_of(pod) == target:
+        if name_of(pod) == target and entry.namespace in (None, namespace_of(pod)):
             return view.workload_of(pod)
     for service in view.snapshot.items("services"):
-        pods = view.pods_behind(service) if name_of(service) == target else []
-        if pods:
-            return view.workload_of(pods[0])
+        if name_of(service) == target and entry.namespace in (None, namespace_of(service)):
+            pods = view.pods_behind(service)
+            if pods:
+                return view.workload_of(pods[0])
     return None
 
 
@@ -114,28 +114,23 @@ def _fails(entries: Sequence[Anomaly]) -> bool:
     return any(entry.behaviour is Behaviour.ERRORS for entry in entries)
 
 
-def _slowest_kind(by_target: Mapping[str, Sequence[Anomaly]]) -> list[str]:
-    """Targets whose median rose; if there are none, those whose tail did. A delayed peer pulls the
+def _slowest_kind(changed: Changed) -> list[ObjectRef]:
+    """Workloads whose median rose; if there are none, those whose tail did. A delayed peer pulls the
     tails of its callees along, never their medians."""
     for behaviour in (Behaviour.SLOW, Behaviour.SLOW_TAIL):
-        slow = [target for target, entries in by_target.items() if any(e.behaviour is behaviour for e in entries)]
+        slow = [workload for workload, entries in changed.items() if any(e.behaviour is behaviour for e in entries)]
         if slow:
             return slow
     return []
 
 
-def _deepest(view: ClusterView, targets: Sequence[str], by_target: Mapping[str, Sequence[Anomaly]]) -> str:
-    inner = [target for target in targets if not _is_edge(view, target)] or list(targets)
+def _deepest(view: ClusterView, workloads: Sequence[ObjectRef], changed: Changed) -> ObjectRef:
+    inner = [ref for ref in workloads if not _is_edge(view, ref, changed[ref])] or list(workloads)
     graph = DependencyGraph(view)
-    refs = {target: _workload(view, target) for target in inner}
-    callers = {
-        target
-        for target, ref in refs.items()
-        if ref is not None
-        and any(other in graph.reach(ref) for name, other in refs.items() if name != target and other is not None)
-    }
-    leaves = [target for target in inner if target not in callers] or inner
-    return min(leaves, key=lambda target: (_latency(by_target[target]), target))
+    reached = {ref: graph.reach(ref) for ref in inner}
+    callers = {ref for ref in inner if any(other in reached[ref] for other in inner if other != ref)}
+    leaves = [ref for ref in inner if ref not in callers] or inner
+    return min(leaves, key=lambda ref: (_latency(changed[ref]), str(ref)))
 
 
 def _latency(entries: Sequence[Anomaly]) -> float:
@@ -144,23 +139,25 @@ def _latency(entries: Sequence[Anomaly]) -> float:
     return max(slow or tail, default=0.0)
 
 
-def _is_edge(view: ClusterView, target: str) -> bool:
+def _is_edge(view: ClusterView, workload: ObjectRef, entries: Sequence[Anomaly]) -> bool:
     """Where users come in: a mix of all calls, slow with whatever is slow behind it."""
-    for service in view.snapshot.items("services"):
-        if name_of(service) == target and spec_of(service).get("type") in ("NodePort", "LoadBalancer"):
-            return True
-    return False
+    names = {entry.target for entry in entries}
+    return any(
+        name_of(service) in names
+        and namespace_of(service) == workload.namespace
+        and spec_of(service).get("type") in ("NodePort", "LoadBalancer")
+        for service in view.snapshot.items("services")
+    )
 
 
-def _node_network(view: ClusterView, nodes: Sequence[Anomaly], by_target: Mapping[str, Sequence[Anomaly]]) -> Suspect:
+def _node_network(view: ClusterView, nodes: Sequence[Anomaly], changed: Changed) -> Suspect:
     worst = max(nodes, key=lambda entry: entry.after)
     lossy = worst.after >= LOSSY
-    name = worst.target if lossy else _most_affected(view, by_target) or worst.target
+    name = worst.target if lossy else _most_affected(view, changed) or worst.target
     what = "loses packets" if lossy else "is slow"
     target = ObjectRef(kind="Node", name=name)
     evidence = [quotes.metric(ObjectRef(kind="Node", name=e.target), e.source, e.quote, e.time) for e in nodes]
-    for service, entries in list(by_target.items())[:4]:
-        evidence.append(_quote(view, service, entries[0]))
+    evidence.extend(_quote(workload, entries[0]) for workload, entries in list(changed.items())[:4])
     return suspect(
         "node_network_loss" if lossy else "node_network_delay",
         target,
@@ -176,19 +173,18 @@ def _node_network(view: ClusterView, nodes: Sequence[Anomaly], by_target: Mappin
     )
 
 
-def _most_affected(view: ClusterView, by_target: Mapping[str, Sequence[Anomaly]]) -> str | None:
+def _most_affected(view: ClusterView, changed: Changed) -> str | None:
     """The node with the largest share of workloads that changed for the worse."""
-    placed: dict[str, set[str]] = defaultdict(set)
+    placed: dict[str, set[ObjectRef]] = defaultdict(set)
     for pod in view.live_pods:
         node = pod_spec_of(pod).get("nodeName")
         if node and view.in_scope(namespace_of(pod)):
-            placed[node].add(view.workload_of(pod).name)
-    share = {node: len(names & set(by_target)) / len(names) for node, names in placed.items() if len(names) >= 2}
+            placed[node].add(view.workload_of(pod))
+    share = {node: len(refs & set(changed)) / len(refs) for node, refs in placed.items() if len(refs) >= 2}
     return max(share, key=lambda node: (share[node], node), default=None)
 
 
-def _saturated(view: ClusterView, target: str, entries: Sequence[Anomaly]) -> Suspect:
-    workload = _workload(view, target) or ObjectRef(kind="Service", name=target)
+def _saturated(view: ClusterView, workload: ObjectRef, entries: Sequence[Anomaly]) -> Suspect:
     limits = _cpu_limits(view, workload)
     limit = f" (limit {limits})" if limits else ""
     return suspect(
@@ -196,7 +192,7 @@ def _saturated(view: ClusterView, target: str, entries: Sequence[Anomaly]) -> Su
         workload,
         title=f"{workload.name} is slow because its CPU is saturated",
         explanation=f"{workload.short} is throttled and far busier than before{limit}; its answers are late.",
-        evidence=[_quote(view, target, entry) for entry in _distinct(entries)],
+        evidence=[_quote(workload, entry) for entry in _distinct(entries)],
         remediation=[
             quotes.look("See its use", quotes.kubectl(workload.namespace, "top pods --containers --sort-by=cpu")),
             quotes.change(
@@ -210,14 +206,16 @@ def _saturated(view: ClusterView, target: str, entries: Sequence[Anomaly]) -> Su
     )
 
 
-def _slow_network(view: ClusterView, target: str, entries: Sequence[Anomaly], slow: Sequence[str]) -> Suspect:
-    workload = _workload(view, target) or ObjectRef(kind="Service", name=target)
-    others = [name for name in slow if name != target]
+def _slow_network(
+    view: ClusterView, workload: ObjectRef, entries: Sequence[Anomaly], slow: Sequence[ObjectRef]
+) -> Suspect:
+    others = [ref.name for ref in slow if ref != workload]
+    address = next((name_of(service) for service in view.services_of_workload.get(workload, ())), workload.name)
     spread = f"; {quotes.list_names(others)} wait for it" if others else ""
     steps: list[Remediation] = [
         quotes.look(
             "Measure from a neighbour",
-            quotes.kubectl(workload.namespace, f"exec <pod> -- time wget -qO- http://{target}:<port>/"),
+            quotes.kubectl(workload.namespace, f"exec <pod> -- time wget -qO- http://{address}:<port>/"),
         ),
         quotes.look("See where its pods run", quotes.kubectl(workload.namespace, "get pods -o wide")),
         quotes.change(
@@ -230,7 +228,7 @@ def _slow_network(view: ClusterView, target: str, entries: Sequence[Anomaly], sl
         workload,
         title=f"{workload.name} answers late without being busy: its network is slow",
         explanation=f"The latency of {workload.short} rose while it has CPU to spare and reports no error{spread}.",
-        evidence=[_quote(view, target, entry) for entry in _distinct(entries)],
+        evidence=[_quote(workload, entry) for entry in _distinct(entries)],
         remediation=steps,
         severity=Severity.HIGH,
         confidence=0.75,
@@ -238,14 +236,13 @@ def _slow_network(view: ClusterView, target: str, entries: Sequence[Anomaly], sl
     )
 
 
-def _failing(view: ClusterView, target: str, entries: Sequence[Anomaly]) -> Suspect:
-    workload = _workload(view, target) or ObjectRef(kind="Service", name=target)
+def _failing(workload: ObjectRef, entries: Sequence[Anomaly]) -> Suspect:
     return suspect(
         "error_rate_increased",
         workload,
         title=f"{workload.name} fails more of its requests than before",
         explanation=f"The success rate of {workload.short} fell and nothing in its objects says why.",
-        evidence=[_quote(view, target, entry) for entry in _distinct(entries)],
+        evidence=[_quote(workload, entry) for entry in _distinct(entries)],
         remediation=[
             quotes.look("Read its log", quotes.kubectl(workload.namespace, f"logs {workload.short} --tail=200")),
             quotes.look(
@@ -285,9 +282,8 @@ def _near_limit(view: ClusterView, pod: Mapping[str, object], container: str, us
     )
 
 
-def _quote(view: ClusterView, target: str, entry: Anomaly) -> Evidence:
-    source = _workload(view, target) or ObjectRef(kind="Service", name=target)
-    return quotes.metric(source, entry.source, entry.quote, entry.time)
+def _quote(workload: ObjectRef, entry: Anomaly) -> Evidence:
+    return quotes.metric(workload, entry.source, entry.quote, entry.time)
 
 
 def _distinct(entries: Sequence[Anomaly]) -> list[Anomaly]:

@@ -134,9 +134,16 @@ def _classified(view: ClusterView, failure: _Failure) -> Suspect:
     if kind == "startup":
         return _suspect(view, failure, "startup_probe_failing", f"fails for {_given_time(failure.probe)}", 0.85)
     # A program that answers and says no waits for something else: any fault of what it needs explains it.
-    answers = "statuscode" in message or "NOT_SERVING" in message
-    depth = Depth.SYMPTOM if kind == "readiness" and answers else Depth.EFFECT
+    depth = Depth.SYMPTOM if kind == "readiness" and _answers(failure) else Depth.EFFECT
     return _suspect(view, failure, f"{kind}_probe_failing", "fails", 0.75, depth=depth)
+
+
+def _answers(failure: _Failure) -> bool:
+    """Whether the check was made and its answer was no; a command answers by its exit code."""
+    message = failure.note.message
+    unheard = _REFUSED.search(message) or _TIMED_OUT.search(message) or "probe errored" in message
+    by_command = "exec" in failure.probe and not unheard
+    return "statuscode" in message or "NOT_SERVING" in message or by_command
 
 
 def _is_foreign_port(view: ClusterView, run: ContainerRun, port: int | None) -> bool:

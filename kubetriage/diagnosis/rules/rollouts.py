@@ -11,6 +11,7 @@ from datetime import timedelta
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
+from kubetriage.diagnosis.rules.nodes import SCHEDULER
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import (
@@ -179,12 +180,16 @@ def _is_overdue(view: ClusterView, workload: ObjectRef, item: Object, have: int)
     if not view.snapshot.was_read("pods", workload.namespace):
         return False  # its pods may have been started a moment ago
     pods = view.pods_of(workload)
+    if not pods and workload.kind == "Deployment" and not view.snapshot.was_read("replicasets", workload.namespace):
+        return False  # nothing tells which pods are its own
     youngest = max((time for pod in pods if (time := created_at(pod)) is not None), default=None)
     begun = youngest or parse_time(progressing.get("lastUpdateTime")) or created_at(item)
     waited = view.ago(begun)
-    if have > 0 and progressing.get("reason") == "ReplicaSetUpdated" and waited is not None and waited < PATIENCE:
+    # A ready pod counts as available when it has been so for that long.
+    patience = PATIENCE + timedelta(seconds=int(spec_of(item).get("minReadySeconds") or 0))
+    if have > 0 and progressing.get("reason") == "ReplicaSetUpdated" and waited is not None and waited < patience:
         return False
-    return waited is None or waited >= PATIENCE or not pods
+    return waited is None or waited >= patience or not pods
 
 
 def _too_few(view: ClusterView, workload: ObjectRef, item: Object, wanted: int, have: int) -> Suspect:
@@ -195,9 +200,10 @@ def _too_few(view: ClusterView, workload: ObjectRef, item: Object, wanted: int, 
         for found in (progressing, available)
         if found.get("status") == "False" and found.get("message")
     )
-    nodes = {
-        str(pod_spec_of(pod).get("nodeName")) for pod in view.pods_of(workload) if pod_spec_of(pod).get("nodeName")
-    }
+    hosts = {pod_spec_of(pod).get("nodeName") for pod in view.pods_of(workload)}
+    blames = [ObjectRef(kind="Node", name=str(host)) for host in sorted(filter(None, hosts))]
+    if None in hosts:
+        blames.append(SCHEDULER)
     stuck = progressing.get("reason") == "ProgressDeadlineExceeded"
     return suspect(
         "rollout_stuck" if stuck else "replicas_unavailable",
@@ -213,7 +219,7 @@ def _too_few(view: ClusterView, workload: ObjectRef, item: Object, wanted: int, 
         severity=Severity.HIGH if have == 0 else Severity.MEDIUM,
         confidence=0.55,
         depth=Depth.SYMPTOM,
-        blames=tuple(ObjectRef(kind="Node", name=name) for name in sorted(nodes)),
+        blames=tuple(blames),
     )
 
 

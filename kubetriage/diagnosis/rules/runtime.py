@@ -5,6 +5,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-stat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -25,7 +26,7 @@ from kubetriage.diagnosis.peers import find_peers
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
-from kubetriage.state.objects import containers_of, pod_spec_of, ref_of
+from kubetriage.state.objects import containers_of, init_containers_of, pod_spec_of, ref_of
 from kubetriage.state.quantities import parse_quantity, render_bytes
 from kubetriage.state.snapshot import Object
 
@@ -263,15 +264,18 @@ def _clean_exit(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any]) 
 
 def _port_conflict(view: ClusterView, run: ContainerRun, hit: LogHit) -> Suspect:
     workload, pod_ref = view.workload_of(run.pod), ref_of("Pod", run.pod)
-    others = [str(c.get("name")) for c in pod_spec_of(run.pod).get("containers") or () if c.get("name") != run.name]
-    proxies = [name for name in others if name in _MESH_PROXIES]
+    # A native sidecar is an init container; the other ones have ended.
+    together = [c for c in init_containers_of(run.pod) if c.get("restartPolicy") == "Always"]
+    names = [str(c.get("name")) for c in (*containers_of(run.pod), *together)]
+    others = [name for name in names if name != run.name]
+    proxies = [name for name in names if name in _MESH_PROXIES]
     holders = list(_declared_elsewhere(run.pod, run.name, run.spec))
-    suspect_of = proxies or [name for name, _ in holders] or others
+    suspect_of = [name for name in proxies if name != run.name] or [name for name, _ in holders] or others
     beside = f" beside {quotes.list_names(suspect_of)}" if suspect_of else ""
     evidence = [_line(pod_ref, run, hit)]
     evidence += [quotes.field(pod_ref, f"spec.containers[{name}].ports", str(port)) for name, port in holders[:2]]
     return suspect(
-        "sidecar_port_conflict" if others else "port_conflict",
+        "sidecar_port_conflict" if proxies and others else "port_conflict",
         workload,
         title=f"{workload.name} cannot start: its port is already in use inside the pod",
         explanation=f"Container {run.name} of {pod_ref.name} cannot listen{beside}: {quotes.shorten(hit.line, 160)}",
@@ -311,13 +315,25 @@ def find_volume_permission_faults(view: ClusterView) -> Iterable[Suspect]:
         if not mounts or run.ready or not is_in_trouble(run, view.now):
             continue
         hit = next((hit for hit in last_hits(view, run) if hit.symptom is Symptom.PERMISSION), None)
-        if hit is not None:
+        if hit is not None and (find_mount(hit.line, mounts) or not _PATH.search(hit.line)):
             yield _volume_permission(view, run, hit, mounts)
+
+
+# An absolute path in a line; neither a URL nor the middle of a relative one.
+_PATH = re.compile(r"(?<![\w.:/-])/[\w.@%+-]+(?:/[\w.@%+-]+)*")
+
+
+def find_mount(line: str, mounts: Iterable[str]) -> str | None:
+    """The mount that a path of this line is below; the deepest such."""
+    paths = _PATH.findall(line)
+    holding = [mount for mount in mounts for path in paths if f"{path}/".startswith(f"{mount.rstrip('/')}/")]
+    return max(holding, key=len, default=None)
 
 
 def _volume_permission(view: ClusterView, run: ContainerRun, hit: LogHit, mounts: list[str]) -> Suspect:
     workload, pod_ref = view.workload_of(run.pod), ref_of("Pod", run.pod)
-    below = next((path for path in mounts if path in hit.line), mounts[0])
+    found = find_mount(hit.line, mounts)
+    below = found or mounts[0]
     security = {
         "pod": pod_spec_of(run.pod).get("securityContext") or {},
         "container": run.spec.get("securityContext") or {},
@@ -343,7 +359,7 @@ def _volume_permission(view: ClusterView, run: ContainerRun, hit: LogHit, mounts
             ),
         ],
         severity=Severity.CRITICAL,
-        confidence=0.92 if below in hit.line else 0.86,
+        confidence=0.92 if found else 0.86,
     )
 
 
@@ -354,8 +370,15 @@ def find_sandbox_failures(view: ClusterView) -> Iterable[Suspect]:
         if any(run.state.get("running") or run.ready for run in runs_of(pod)):
             continue
         notes = view.events_of(ref_of("Pod", pod), "FailedCreatePodSandBox")
-        if notes:
+        if notes and not has_come_further(view, pod, notes[-1]):
             yield _sandbox(view, pod, notes[-1])
+
+
+def has_come_further(view: ClusterView, pod: Object, note: EventNote, *signs: str) -> bool:
+    """Whether the pod's start has come further since: images are pulled when volumes and sandbox are there.
+    ``signs``: other reasons of events that say so."""
+    later = view.events_of(ref_of("Pod", pod), "Pulling", "Pulled", "Created", "Started", *signs)
+    return any(sign.last is not None and note.last is not None and sign.last > note.last for sign in later)
 
 
 def _sandbox(view: ClusterView, pod: Object, note: EventNote) -> Suspect:

@@ -44,8 +44,15 @@ def find_blocked_schedules(view: ClusterView) -> Iterable[Suspect]:
     """Forbid, and a run that goes on when the next ones are due."""
     for item in view.snapshot.items("cronjobs"):
         ref = ref_of("CronJob", item)
-        notes = view.events_of(ref, "JobAlreadyActive")
         active = [str(entry.get("name")) for entry in status_of(item).get("active") or ()]
+        job = view.snapshot.get("jobs", ref.namespace, active[0]) if active else None
+        begun = created_at(job) if job is not None else None
+        # What an earlier run held up is over.
+        notes = [
+            note
+            for note in view.events_of(ref, "JobAlreadyActive")
+            if begun is None or note.last is None or note.last > begun
+        ]
         if notes and active and sum(note.count for note in notes) >= MANY_SKIPPED:
             yield _blocked(view, ref, active[0], notes[-1])
 

@@ -50,6 +50,8 @@ _REASONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("node_cordoned", r"were unschedulable"),
     )
 )  # fmt: skip
+_SHORT = re.compile(r"(\d+) (?:Insufficient ([\w./-]*\w)|Too many pods)", re.IGNORECASE)
+_RESOURCES = {"cpu": "insufficient_cpu", "memory": "insufficient_memory"}
 _TITLES = {
     "insufficient_cpu": "no node has the CPU that it requests",
     "insufficient_memory": "no node has the memory that it requests",
@@ -73,9 +75,10 @@ def find_unschedulable(view: ClusterView) -> Iterable[Suspect]:
             continue
         refused = condition(pod, "PodScheduled") or {}
         if refused.get("reason") == "SchedulingGated":
-            yield _gated(view, pod)
+            if _waits_long_enough(view, pod):
+                yield _gated(view, pod)
             continue
-        found = _message(view, pod)
+        found = find_refusal(view, pod)
         if found is None:
             continue
         message, evidence = found
@@ -91,7 +94,7 @@ def find_unknown_scheduler(view: ClusterView) -> Iterable[Suspect]:
     """A pod that names a scheduler that nobody runs is never even refused."""
     for pod in view.live_pods:
         scheduler = pod_spec_of(pod).get("schedulerName") or "default-scheduler"
-        quiet = not pod_spec_of(pod).get("nodeName") and _message(view, pod) is None
+        quiet = not pod_spec_of(pod).get("nodeName") and find_refusal(view, pod) is None
         if scheduler == "default-scheduler" or not quiet or not _waits_long_enough(view, pod):
             continue
         workload, pod_ref = view.workload_of(pod), ref_of("Pod", pod)
@@ -115,21 +118,31 @@ def find_reason(message: str, pod: Object, nodes: Iterable[Object]) -> str | Non
     """The cause code of a scheduler's refusal; None when it is about a volume (rules.storage).
 
     A resource that is short decides when it is named at all: such a node passed every other
-    filter. Else the nodes that nearly fit decide what has to change.
+    filter. Of several the one that most nodes lack. Else the nodes that nearly fit decide what has to change.
     """
     told = _PREEMPTION.split(message)[0]
     named = [cause for cause, pattern in _REASONS if pattern.search(told)]
     if not named or "claim" in named:
         return None
-    for cause in ("insufficient_cpu", "insufficient_memory", "insufficient_resource"):
-        if cause in named:
-            return cause
+    short = [cause for cause in ("insufficient_cpu", "insufficient_memory", "insufficient_resource") if cause in named]
+    if short:
+        lacking = _lacking(told)
+        return max(short, key=lambda cause: lacking.get(cause, 0))
     for cause in ("pod_anti_affinity_conflict", "pod_affinity_mismatch", "topology_spread_conflict"):
         if cause in named:
             return cause
     if "host_port_conflict" in named:
         return "host_port_conflict"
     return _by_nearest_node(named, pod, list(nodes))
+
+
+def _lacking(told: str) -> dict[str, int]:
+    """Cause to the number of nodes that are short of that resource, as the scheduler counted them."""
+    found: dict[str, int] = {}
+    for count, resource in _SHORT.findall(told):
+        cause = _RESOURCES.get(resource.lower(), "insufficient_resource")
+        found[cause] = max(int(count), found.get(cause, 0))
+    return found
 
 
 def _by_nearest_node(named: list[str], pod: Object, nodes: list[Object]) -> str:
@@ -148,7 +161,7 @@ def _has_node_affinity(pod: Object) -> bool:
     return bool((affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution"))
 
 
-def _message(view: ClusterView, pod: Object) -> tuple[str, Evidence] | None:
+def find_refusal(view: ClusterView, pod: Object) -> tuple[str, Evidence] | None:
     """The scheduler's latest word: the condition, which outlives the event, else the event."""
     pod_ref = ref_of("Pod", pod)
     refused = condition(pod, "PodScheduled") or {}

@@ -15,8 +15,11 @@ from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Remediation, Sev
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.rules.admission import find_quota_cause
+from kubetriage.diagnosis.rules.configuration import waits_for_volumes
+from kubetriage.diagnosis.rules.runtime import has_come_further
+from kubetriage.diagnosis.rules.scheduling import find_refusal
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
-from kubetriage.diagnosis.view import ClusterView, EventNote
+from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import (
     annotations_of,
     created_at,
@@ -40,6 +43,8 @@ _READS = (
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _MISSING_CLAIM = re.compile(r"persistentvolumeclaim \"(?P<name>[^\"]+)\" not found", re.IGNORECASE)
 _MISSING_CLASS = re.compile(r"storageclass\S* \"(?P<name>[^\"]+)\" not found", re.IGNORECASE)
+# Since 1.33: "didn't match PersistentVolume's node affinity".
+_ELSEWHERE = re.compile(r"volume(?:'s)? node affinity", re.IGNORECASE)
 _CONFIGURATION = re.compile(r"(?:configmap|secret)s? \"|non-existent (?:secret|config) key", re.IGNORECASE)
 # Provisioners take seconds to tens of seconds; a claim that waits longer is stuck.
 PATIENCE = timedelta(seconds=45)
@@ -73,10 +78,13 @@ def find_missing_claims(view: ClusterView) -> Iterable[Suspect]:
     for pod in view.live_pods:
         if pod_spec_of(pod).get("nodeName"):
             continue
+        refusal = find_refusal(view, pod)
+        told = _MISSING_CLAIM.search(refusal[0]) if refusal else None
         for name in _claims_of(pod):
-            if not view.snapshot.was_read("persistentvolumeclaims", namespace_of(pod)):
-                continue
-            if view.snapshot.get("persistentvolumeclaims", namespace_of(pod), name) is None:
+            # Where claims may not be read the scheduler has read them.
+            known = view.snapshot.was_read("persistentvolumeclaims", namespace_of(pod))
+            absent = view.snapshot.get("persistentvolumeclaims", namespace_of(pod), name) is None
+            if absent and (known or (told is not None and told["name"] == name)):
                 yield _missing_claim(view, pod, name)
 
 
@@ -87,27 +95,20 @@ def find_volume_faults(view: ClusterView) -> Iterable[Suspect]:
         if phase_of(pod) != "Pending":
             continue
         ref = ref_of("Pod", pod)
-        # "volume node affinity conflict", since 1.33 "didn't match PersistentVolume's node affinity"
-        refusals = view.events_of(ref, "FailedScheduling")
-        unscheduled = [
-            note for note in refusals if re.search(r"volume('s)? node affinity", note.message, re.IGNORECASE)
-        ]
-        if unscheduled and not pod_spec_of(pod).get("nodeName"):
-            yield _volume(
-                view,
-                pod,
-                "volume_node_affinity_conflict",
-                "is on a node where it cannot run",
-                unscheduled[-1],
-            )
-        for note in reversed(view.events_of(ref, "FailedAttachVolume", "FailedMount")):
-            if _CONFIGURATION.search(note.message):
-                break  # rules.configuration tells that
-            if "Multi-Attach" in note.message:
-                yield _volume(view, pod, "volume_multi_attach", "is still attached to another node", note)
-            elif note.count >= 2 or note is view.events_of(ref)[-1]:
-                yield _volume(view, pod, "volume_mount_failed", "cannot be mounted", note)
-            break
+        refusal = None if pod_spec_of(pod).get("nodeName") else find_refusal(view, pod)
+        if refusal is not None and _ELSEWHERE.search(refusal[0]):
+            yield _volume(view, pod, "volume_node_affinity_conflict", "is on a node where it cannot run", *refusal)
+        notes = view.events_of(ref, "FailedAttachVolume", "FailedMount")
+        if not notes or not waits_for_volumes(pod) or _CONFIGURATION.search(notes[-1].message):
+            continue  # of ConfigMaps and Secrets rules.configuration tells
+        note = notes[-1]
+        told = note.message, quotes.event(note)
+        if has_come_further(view, pod, note, *(["SuccessfulAttachVolume"] if "Multi-Attach" in note.message else [])):
+            continue
+        if "Multi-Attach" in note.message:
+            yield _volume(view, pod, "volume_multi_attach", "is still attached to another node", *told)
+        elif note.count >= 2 or (note is view.events_of(ref)[-1] and not _is_new(view, pod)):
+            yield _volume(view, pod, "volume_mount_failed", "cannot be mounted", *told)
 
 
 def find_misfits(claim: Object, volume: Object) -> list[Misfit]:
@@ -145,13 +146,17 @@ def find_misfits(claim: Object, volume: Object) -> list[Misfit]:
 
 def _is_stuck(view: ClusterView, claim: Object) -> bool:
     """Waiting for its first consumer is healthy; so is a claim that was created just now."""
-    waited = view.ago(created_at(claim))
-    if waited is not None and waited < PATIENCE:
+    if _is_new(view, claim):
         return False
     notes = view.events_of(ref_of("PersistentVolumeClaim", claim))
     failed = any(note.reason in ("ProvisioningFailed", "FailedBinding") for note in notes)
     users = list(_users(view, claim))
     return bool(users) or (failed and not any(note.reason == "WaitForFirstConsumer" for note in notes))
+
+
+def _is_new(view: ClusterView, item: Object) -> bool:
+    waited = view.ago(created_at(item))
+    return waited is not None and waited < PATIENCE
 
 
 def _pending(view: ClusterView, claim: Object) -> Suspect:
@@ -169,7 +174,7 @@ def _pending(view: ClusterView, claim: Object) -> Suspect:
         return _released(view, claim, released, evidence)
     misfit = _nearest_misfit(claim, volumes)
     missing = _MISSING_CLASS.search(told)
-    if missing or (name and _class_is_missing(view, str(name)) and not _is_static(misfit)):
+    if (missing or (name and _class_is_missing(view, str(name)))) and not _is_static(misfit):
         return _claim(
             view,
             claim,
@@ -336,14 +341,15 @@ def _claim(view: ClusterView, claim: Object, cause: str, what: str, evidence: li
 
 def _missing_claim(view: ClusterView, pod: Object, name: str) -> Suspect:
     workload, pod_ref = view.workload_of(pod), ref_of("Pod", pod)
-    notes = [note for note in view.events_of(pod_ref, "FailedScheduling") if _MISSING_CLAIM.search(note.message)]
+    refusal = find_refusal(view, pod)
     quota = [
         note
         for note in view.all_events("FailedCreate")
         if note.namespace == workload.namespace and "exceeded quota" in note.message and name in note.message
     ]
     exhausted = _exhausted_storage_quota(view, workload.namespace)
-    evidence = [quotes.event(note) for note in (*notes[-1:], *quota[-1:])]
+    evidence = [refusal[1]] if refusal and _MISSING_CLAIM.search(refusal[0]) else []
+    evidence += [quotes.event(note) for note in quota[-1:]]
     evidence.append(quotes.field(pod_ref, "spec.volumes[*].persistentVolumeClaim.claimName", name))
     if exhausted is not None:
         return _storage_quota(workload, name, exhausted, evidence)
@@ -405,15 +411,15 @@ def _storage_quota(workload: ObjectRef, claim: str, quota: tuple[Object, str], e
     )
 
 
-def _volume(view: ClusterView, pod: Object, cause: str, what: str, note: EventNote) -> Suspect:
+def _volume(view: ClusterView, pod: Object, cause: str, what: str, message: str, said: Evidence) -> Suspect:
     workload = view.workload_of(pod)
     node = ObjectRef(kind="Node", name=str(pod_spec_of(pod).get("nodeName")))
     return suspect(
         cause,
         workload,
         title=f"{workload.short} cannot start: its volume {what}",
-        explanation=f"{name_of(pod)}: {quotes.shorten(note.message, 240)}",
-        evidence=[quotes.event(note)],
+        explanation=f"{name_of(pod)}: {quotes.shorten(message, 240)}",
+        evidence=[said],
         remediation=[
             quotes.look("See the mount errors", quotes.kubectl(workload.namespace, f"describe pod {name_of(pod)}")),
             quotes.look("See claims and volumes", quotes.kubectl(workload.namespace, "get pvc,pv -o wide")),
