@@ -4,7 +4,7 @@ PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
 STATE ?= .run
 
-.PHONY: help setup run test test-cluster lint format bench eval sample docs requirements clean
+.PHONY: help setup run test test-cluster test-e2e images lint format bench eval sample docs requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ test: setup ## the whole suite: real Redis, real Chroma, real HTTP
 
 test-cluster: setup ## real faults in the cluster that KUBECONFIG names
 	@$(PY) -m pytest -q -m cluster
+
+images: ## build the images with docker, podman or buildah and print their sizes (LOAD=1: into the cluster, too)
+	@scripts/images.sh
+
+test-e2e: setup ## build and load the images, install the chart in the cluster that KUBECONFIG names, break it
+	@LOAD=1 scripts/images.sh && $(PY) -m pytest -q -m e2e tests/e2e
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo 2>&1 | tail -n 14; exit $${PIPESTATUS[0]}

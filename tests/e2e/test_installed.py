@@ -170,7 +170,8 @@ def test_the_agent_may_only_read_and_did_nothing_else(installed: Address) -> Non
         answer = kubectl("auth", "can-i", verb, what, "--as", user, "-n", FAULTS, check=False)
         assert answer.strip() == "no", f"{verb} {what}"
     if AUDIT.is_file():
-        did = {row["verb"] for row in map(json.loads, AUDIT.open()) if row.get("user", {}).get("username") == user}
+        with AUDIT.open() as rows:
+            did = {row["verb"] for row in map(json.loads, rows) if row.get("user", {}).get("username") == user}
         assert {"get", "list"} <= did <= {"get", "list", "watch"}
 
 
