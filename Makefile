@@ -7,7 +7,7 @@ STATE ?= .run
 .PHONY: help setup run test test-cluster test-e2e images lint format bench eval sample docs requirements clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## everything that run and test need, into .venv (a second run takes a second)
 	@scripts/setup.sh

@@ -3,7 +3,7 @@
 Alerts are taken as they come when they say a target, what changed and by how much; otherwise the
 change is computed from the series: the median of the first quarter against that of the last third.
 Ordinary traffic has bursts, gaps and noise. So a change has to be large, to last (half of the last
-third), to go on (the last twelfth), and to leave the range in which the series moved before.
+third), to go on where that can be told, and to leave the range in which the series moved before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kubetriage.diagnosis.view import ClusterView
@@ -56,6 +56,9 @@ _RISE = {
 }
 # Of 100 ms periods; as kubernetes-mixin's CPUThrottlingHigh. Small limits throttle one in ten all day long.
 _FLOORS = {"cpu_throttled_ratio": 0.25}
+# A short series is a capture of the fault, perhaps with its end. A longer one is the time until now, and what
+# has been over for its last twelfth (of an hour: five minutes) is no fault any more.
+_GOES_ON = timedelta(minutes=30)
 _FALL = {Behaviour.QUIET: 0.7, Behaviour.ERRORS: 0.97}
 _SERIES = {
     "latency_p50_ms": Behaviour.SLOW,
@@ -166,15 +169,18 @@ def _of_series(series: MetricSeries) -> Iterator[Anomaly]:
     count = len(series.values)
     if behaviour is None or count < 8:
         return
-    first = _clean(series.values[: count // 4])
-    last, latest = _clean(series.values[-(count // 3) :]), _clean(series.values[-max(1, count // 12) :])
+    first, last = _clean(series.values[: count // 4]), _clean(series.values[-(count // 3) :])
     # Half of the samples at least: fewer are a target that came or went, or that is hardly asked.
-    if len(first) * 2 < count // 4 or len(last) * 2 < count // 3 or not first or not latest:
+    if not first or len(first) * 2 < count // 4 or len(last) * 2 < count // 3:
         return
     before, after = statistics.median(first), statistics.median(last)
+    levels = [after]
+    if series.times[-1] - series.times[0] >= _GOES_ON:
+        levels.append(statistics.median(_clean(series.values[-(count // 12) :]) or [before]))
     floor = _FLOORS.get(series.name)
-    worse = all(_is_worse(behaviour, before, level, floor) for level in (after, statistics.median(latest)))
-    if not worse or not _leaves_range(behaviour, first, after):
+    if not all(_is_worse(behaviour, before, level, floor) for level in levels):
+        return
+    if not _leaves_range(behaviour, first, after):
         return
     yield Anomaly(
         target=series.target,

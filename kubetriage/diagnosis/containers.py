@@ -98,6 +98,22 @@ def was_killed_by_probe(view: ClusterView, run: ContainerRun) -> bool:
     return False
 
 
+def start_allowance(pod: Object) -> timedelta:
+    """How long the startup probes of a pod that has not restarted yet let it start."""
+    waiting = [
+        run.spec.get("startupProbe") or {}
+        for run in runs_of(pod)
+        if not run.is_init and not run.ready and not run.restarts
+    ]
+    seconds = [
+        int(probe.get("initialDelaySeconds") or 0)
+        + int(probe.get("periodSeconds") or 10) * int(probe.get("failureThreshold") or 3)
+        for probe in waiting
+        if probe
+    ]
+    return timedelta(seconds=max(seconds, default=0))
+
+
 def lived_until_verdict(run: ContainerRun, probe: Mapping[str, Any]) -> bool:
     """Whether the run that ended could have been ended by this probe: it takes failureThreshold failures,
     periodSeconds apart. True when its times are not known."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.diagnosis.build import at, causes, container, deployment, diagnosed, event, pod, status
+from tests.diagnosis.build import at, causes, container, deployment, diagnosed, event, pod, service, status
 
 LOG = 'Traceback (most recent call last):\n  File "a.py"\nModuleNotFoundError: No module named "fastapi"\n'
 PROBE = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 2, "failureThreshold": 60}
@@ -36,3 +36,28 @@ def test_a_run_that_ended_before_the_verdict_was_not_ended_by_the_probe(kind: st
 @pytest.mark.parametrize("kind", ["Startup", "Liveness"])
 def test_a_run_that_lived_until_the_verdict_was(kind: str) -> None:
     assert first(restarted(kind, lived_minutes=2, code=137)) == f"{kind.lower()}_probe_failing"
+
+
+def starting(age: float) -> list[Any]:
+    """A slow start: its startup probe allows five minutes."""
+    patient = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10, "failureThreshold": 30}
+    item = pod(
+        age=age,
+        containers=[container(startupProbe=patient)],
+        statuses=[status(ready=False, state={"running": {"startedAt": at(age - 0.1)}}, started=False)],
+    )
+    return [*deployment(available=0), item, service()]
+
+
+def test_a_slow_start_within_what_its_startup_probe_allows_is_no_fault() -> None:
+    assert causes(diagnosed(*starting(4.5))) == []
+    assert causes(diagnosed(*starting(20)))[0][1] == "deployment/payments"
+
+
+@pytest.mark.parametrize(
+    "line", ["subject=CN=payments NotAfter: 2027-01-01", "certificate valid, NotAfter: Jan  1 2027"]
+)
+def test_a_program_that_prints_its_certificates_validity_is_well(line: str) -> None:
+    items = [*deployment(), pod(), service()]
+    name = items[2]["metadata"]["name"]
+    assert causes(diagnosed(*items, logs={(name, "app"): f"{line}\n" * 50})) == []

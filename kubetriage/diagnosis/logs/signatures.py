@@ -120,7 +120,7 @@ SIGNATURES: tuple[Signature, ...] = (
     _s(
         Symptom.CERTIFICATE_EXPIRED,
         88,
-        r"certificate has expired|CERT_HAS_EXPIRED|CertificateExpiredException|NotAfter: |"
+        r"certificate has expired|CERT_HAS_EXPIRED|CertificateExpiredException|"
         r"certificate expired",
     ),
     _s(

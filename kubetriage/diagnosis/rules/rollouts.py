@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
+from kubetriage.diagnosis.containers import start_allowance
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.rules.nodes import SCHEDULER
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
@@ -187,6 +188,7 @@ def _is_overdue(view: ClusterView, workload: ObjectRef, item: Object, have: int)
     waited = view.ago(begun)
     # A ready pod counts as available when it has been so for that long.
     patience = PATIENCE + timedelta(seconds=int(spec_of(item).get("minReadySeconds") or 0))
+    patience += max((start_allowance(pod) for pod in pods), default=timedelta())
     if have > 0 and progressing.get("reason") == "ReplicaSetUpdated" and waited is not None and waited < patience:
         return False
     return waited is None or waited >= patience or not pods

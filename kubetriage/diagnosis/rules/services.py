@@ -11,6 +11,7 @@ from typing import Any
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
+from kubetriage.diagnosis.containers import start_allowance
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
@@ -97,7 +98,7 @@ def _is_starting(view: ClusterView, pod: Object) -> bool:
     """Created a moment ago and nothing has ended yet: a start, not a fault."""
     age = view.ago(created_at(pod))
     restarted = any(entry.get("restartCount") for entry in (*container_statuses(pod), *init_container_statuses(pod)))
-    return age is not None and age < START and not restarted
+    return age is not None and age < START + start_allowance(pod) and not restarted
 
 
 def _is_special(service: Object) -> bool:
