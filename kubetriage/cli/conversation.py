@@ -15,7 +15,7 @@ import click
 import structlog
 
 from kubetriage.cli.server_client import ServerClient, ServerError
-from kubetriage.cli.source import open_reader, source_options
+from kubetriage.cli.source import open_metrics, open_reader, prometheus_options, source_options
 from kubetriage.contracts.api import AskRequest
 from kubetriage.contracts.events import Answer, RunError, RunStarted, StreamEvent
 
@@ -41,6 +41,8 @@ class Target:
     user: str | None
     session: str | None
     cluster: str | None
+    prometheus: str | None
+    prometheus_token_file: Path | None
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,6 +50,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("-n", "--namespace", metavar="NS", help="where to look when the question names no namespace"),
         source_options,
+        prometheus_options,
         click.option("--model", metavar="NAME", help="a model of OPENAI_BASE_URL (default: builtin, or MODEL)"),
         click.option("--server", metavar="URL", envvar="KUBETRIAGE_SERVER", help="ask a Kubetriage server instead"),
         click.option("--user", metavar="NAME", help="log in to the server (password: KUBETRIAGE_PASSWORD, or asked)"),
@@ -88,7 +91,8 @@ def _local(target: Target, reader: Any) -> Conversation:
     model = build_model(
         target.model or settings.name, api_key=settings.openai_api_key, base_url=settings.openai_base_url
     )
-    return LocalAgent(reader, open_bundled(), model=model, namespace=target.namespace)
+    metrics = open_metrics(target.prometheus, target.prometheus_token_file)
+    return LocalAgent(reader, open_bundled(), model=model, namespace=target.namespace, metrics=metrics)
 
 
 class RemoteConversation:

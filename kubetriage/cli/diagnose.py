@@ -10,7 +10,8 @@ import click
 
 from kubetriage.cli.over_time import mute, read_baseline, read_mutes, write_baseline
 from kubetriage.cli.own_rules import load_own_rules, rules_option
-from kubetriage.cli.source import open_reader, run, say, source_options
+from kubetriage.cli.source import open_metrics, open_reader, prometheus_options, run, say, source_options
+from kubetriage.cluster.reader import MetricsSource
 from kubetriage.contracts.diagnosis import Diagnosis, Outcome, Scope
 from kubetriage.diagnosis.baseline import compare
 from kubetriage.diagnosis.rule import Rule
@@ -38,6 +39,7 @@ from kubetriage.investigation import investigate
     help="acknowledged causes, with reason and end (default: .kubetriage-mutes.yaml when it is there)",
 )
 @rules_option
+@prometheus_options
 @source_options
 def command(
     target: str | None,
@@ -52,6 +54,8 @@ def command(
     rules: Path | None,
     context: str | None,
     bundle: Path | None,
+    prometheus: str | None,
+    prometheus_token_file: Path | None,
 ) -> None:
     """Find what is wrong, why, and how to mend it. Reads only; needs no server and no model.
 
@@ -60,6 +64,7 @@ def command(
     kubetriage diagnose deployment/checkout -n shop -o markdown
     kubetriage diagnose --bundle support-bundle.tar.gz --exit-code 1
     kubetriage diagnose --baseline last.json --update-baseline
+    kubetriage diagnose -n shop --prometheus http://localhost:9090
     """
     if namespace and all_namespaces:
         raise click.UsageError("-n and -A exclude each other")
@@ -70,7 +75,8 @@ def command(
     own = load_own_rules(rules)
     muted = read_mutes(mutes, own.causes)
     before = read_baseline(baseline, context) if baseline else None
-    diagnosis = mute(run(_diagnose(scope, context, bundle, own.rules)), muted)
+    metrics = open_metrics(prometheus, prometheus_token_file)
+    diagnosis = mute(run(_diagnose(scope, context, bundle, own.rules, metrics)), muted)
     if baseline:
         diagnosis = compare(diagnosis, before)
     click.echo(_render(diagnosis, output), color=sys.stdout.isatty())
@@ -80,9 +86,15 @@ def command(
         sys.exit(exit_code)
 
 
-async def _diagnose(scope: Scope, context: str | None, bundle: Path | None, extra_rules: Sequence[Rule]) -> Diagnosis:
+async def _diagnose(
+    scope: Scope,
+    context: str | None,
+    bundle: Path | None,
+    extra_rules: Sequence[Rule],
+    metrics: MetricsSource | None,
+) -> Diagnosis:
     async with open_reader(context, bundle) as reader:
-        return await investigate(reader, scope, progress=say, extra_rules=extra_rules)
+        return await investigate(reader, scope, progress=say, extra_rules=extra_rules, metrics=metrics)
 
 
 def _render(diagnosis: Diagnosis, output: str) -> str:

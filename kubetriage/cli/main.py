@@ -16,6 +16,7 @@ _COMMANDS = {
     "ask": ("ask", "Ask a question in plain words."),
     "chat": ("chat", "Ask and follow up."),
     "explain": ("explain", "What a cause means, how it shows, and what to do."),
+    "rbac": ("rbac", "The rights that it needs in a cluster, and which are missing."),
     "rules": ("rules", "A team's own rules: list and test them."),
     "search": ("search", "Find the runbook for a symptom, an alert or an error line."),
     "ingest": ("ingest", "Write runbooks to Chroma, only what changed."),

@@ -117,9 +117,10 @@ def _quote(quote: Evidence) -> Iterator[str]:
 def _closing(diagnosis: Diagnosis) -> Iterator[str]:
     seconds = f" in {diagnosis.duration_seconds:.1f} s" if diagnosis.duration_seconds is not None else ""
     read = f"Read {diagnosis.objects_read} objects of {len(diagnosis.checked)} kinds{seconds}"
-    refused = [gap for gap in diagnosis.unreadable if gap.status is not None]
+    asked = [gap for gap in diagnosis.unreadable if gap.verb == "query"]
+    refused = [gap for gap in diagnosis.unreadable if gap.status is not None and gap.verb != "query"]
     failed = [gap for gap in diagnosis.unreadable if gap.verb == "run"]
-    absent = [gap for gap in diagnosis.unreadable if gap.status is None and gap.verb != "run"]
+    absent = [gap for gap in diagnosis.unreadable if gap.status is None and gap.verb not in ("run", "query")]
     if diagnosis.compared_with is not None:
         read = f"{read}; compared with {diagnosis.compared_with:%Y-%m-%d %H:%M:%S}Z"
     if not diagnosis.unreadable:
@@ -128,6 +129,8 @@ def _closing(diagnosis: Diagnosis) -> Iterator[str]:
     yield click.style(read, dim=True)
     for gap in refused[:6]:
         yield click.style(f"could not read {gap.resource} ({gap.status}: {gap.remedy})", fg="yellow")
+    for gap in asked:
+        yield click.style(f"could not query {gap.resource}: {' '.join(gap.reason.split())}", fg="yellow")
     for gap in failed:
         yield click.style(f"own {gap.resource} failed: {' '.join(gap.reason.split())}", fg="yellow")
     if absent:

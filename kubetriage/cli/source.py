@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from kubetriage.cluster.errors import ClusterError
-from kubetriage.cluster.reader import ClusterReader
+from kubetriage.cluster.reader import ClusterReader, MetricsSource
 
 Value = TypeVar("Value")
 UNREADABLE = 3  # exit code
@@ -26,6 +26,39 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(exists=True, path_type=Path),
         help="read a captured cluster: a folder or archive (troubleshoot.sh, cluster-info dump, must-gather)",
     )(command)
+
+
+def prometheus_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --prometheus and --prometheus-token-file."""
+    command = click.option(
+        "--prometheus-token-file",
+        metavar="PATH",
+        envvar="KUBETRIAGE_PROMETHEUS_TOKEN_FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="a bearer token for it (or KUBETRIAGE_PROMETHEUS_TOKEN_FILE)",
+    )(command)
+    return click.option(
+        "--prometheus",
+        metavar="URL",
+        envvar="KUBETRIAGE_PROMETHEUS_URL",
+        help="take metrics and alerts of this Prometheus into account (or KUBETRIAGE_PROMETHEUS_URL)",
+    )(command)
+
+
+def open_metrics(url: str | None, token_file: Path | None) -> MetricsSource | None:
+    """The Prometheus that was named; None when none was."""
+    if not url:
+        return None
+    from kubetriage.cluster.prometheus import (  # noqa: PLC0415 - brings aiohttp
+        PrometheusSource,
+        PrometheusUrlError,
+        parse_endpoint,
+    )
+
+    try:
+        return PrometheusSource(parse_endpoint(url, token_file))
+    except PrometheusUrlError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @contextlib.asynccontextmanager
