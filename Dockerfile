@@ -30,6 +30,7 @@ USER 10001:10001
 COPY kubetriage kubetriage
 
 FROM base AS gateway
+LABEL org.opencontainers.image.title=kubetriage-gateway org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build-gateway /venv /venv
 COPY gateway gateway
 ENV KUBETRIAGE_GATEWAY_HOST=0.0.0.0 KUBETRIAGE_GATEWAY_PORT=8080
@@ -37,6 +38,7 @@ EXPOSE 8080
 CMD ["python", "-m", "gateway"]
 
 FROM base AS agent
+LABEL org.opencontainers.image.title=kubetriage-agent org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build-agent /venv /venv
 COPY agent_service agent_service
 COPY runbooks runbooks
@@ -45,6 +47,7 @@ EXPOSE 8081
 CMD ["python", "-m", "agent_service"]
 
 FROM base AS ingest
+LABEL org.opencontainers.image.title=kubetriage-ingest org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build-ingest /venv /venv
 COPY rag_ingest rag_ingest
 COPY runbooks runbooks
