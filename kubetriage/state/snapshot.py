@@ -95,6 +95,8 @@ class Snapshot:
         """Whether the list of this resource is complete, in this namespace when one is given."""
         if plural not in self.objects:
             return False
+        if namespace is not None and self.namespaces is not None and namespace not in self.namespaces:
+            return False
         return not any(
             gap.resource == plural and gap.verb == "list" and (gap.namespace is None or gap.namespace == namespace)
             for gap in self.unreadable

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tests.diagnosis.build import causes, deployment, diagnosed, meta, pod, service, status
+from kubetriage.contracts.diagnosis import Scope
+from kubetriage.diagnosis import diagnose
+from tests.diagnosis.build import causes, deployment, diagnosed, meta, pod, service, snapshot, status
 
 
-def webhook(*, policy: str = "Fail", of: str = "payments") -> dict[str, Any]:
+def webhook(*, policy: str = "Fail", of: str = "payments", namespace: str = "shop") -> dict[str, Any]:
     rules = [{"resources": ["pods"], "operations": ["CREATE"]}]
     entry = {
         "name": "check.example.com",
         "failurePolicy": policy,
         "rules": rules,
-        "clientConfig": {"service": {"name": of, "namespace": "shop", "port": 443}},
+        "clientConfig": {"service": {"name": of, "namespace": namespace, "port": 443}},
     }
     return {"kind": "ValidatingWebhookConfiguration", "metadata": meta("check", None), "webhooks": [entry]}
 
@@ -40,3 +43,11 @@ def test_a_webhook_that_answers_or_may_be_skipped_is_no_fault() -> None:
 
 def test_services_that_were_not_read_are_not_missing() -> None:
     assert causes(diagnosed(*deployment(), pod(), webhook(of="gone"), unread=("services",))) == []
+
+
+def test_a_service_of_a_namespace_that_was_not_looked_at_is_not_missing() -> None:
+    whole = replace(
+        snapshot(*deployment(), pod(), service(), webhook(of="policy", namespace="guards")), namespaces=None
+    )
+    assert causes(diagnose(whole, Scope())) == [("webhook_unavailable", "validatingwebhookconfiguration/check")]
+    assert causes(diagnose(replace(whole, namespaces=("shop",)), Scope(namespace="shop"))) == []
