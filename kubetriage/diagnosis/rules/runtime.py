@@ -26,7 +26,14 @@ from kubetriage.diagnosis.peers import find_peers
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
-from kubetriage.state.objects import containers_of, init_containers_of, pod_spec_of, ref_of
+from kubetriage.state.objects import (
+    containers_of,
+    init_containers_of,
+    namespace_of,
+    owner_of,
+    pod_spec_of,
+    ref_of,
+)
 from kubetriage.state.quantities import parse_quantity, render_bytes
 from kubetriage.state.snapshot import Object
 
@@ -119,12 +126,19 @@ def _oom_suspect(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any])
     evidence += [quotes.event(note) for note in view.events_of(pod_ref, "OOMKilling", "Failed", "BackOff")[-1:]]
     previous = _previous_limit(view, workload, run.name)
     wanted = _suggested_limit(limit, previous)
+    asked = _asked_limit(view, run)
+    changed = limit is not None and asked is not None and asked[1] != limit
+    if changed and asked is not None:
+        path = f"spec.template.spec.containers[{run.name}].resources.limits.memory"
+        evidence.append(quotes.field(asked[0], path, render_bytes(asked[1]) if asked[1] else "none"))
     of = f"its {limit_text} memory limit" if limit_text else "the memory that its node has"
     times = f" {run.restarts} times" if run.restarts > 1 else ""
     steps = [
         quotes.look("See what it uses", quotes.kubectl(workload.namespace, f"top pod {pod_ref.name} --containers"))
     ]
-    if limit:
+    if changed:
+        steps += _given_by_somebody_else(view, workload, run)
+    elif limit:
         was = f" (it was {render_bytes(previous)} before the last change)" if previous and previous > limit else ""
         steps.append(
             quotes.change(
@@ -147,7 +161,8 @@ def _oom_suspect(view: ClusterView, run: ContainerRun, ended: Mapping[str, Any])
         workload,
         title=f"{workload.name} is OOMKilled",
         explanation=f"Container {run.name} of {pod_ref.name} needs more than {of}; "
-        f"the kernel killed it{times}, exit code {ended.get('exitCode', 137)}.",
+        f"the kernel killed it{times}, exit code {ended.get('exitCode', 137)}."
+        + (f" That limit is not of {workload.short}: it was set when the pod was made." if changed else ""),
         evidence=evidence,
         remediation=steps,
         severity=Severity.CRITICAL if not run.ready else Severity.HIGH,
@@ -160,6 +175,40 @@ def _suggested_limit(limit: float | None, previous: float | None) -> str:
     if previous and limit and previous > limit:
         return render_bytes(previous)
     return render_bytes((limit or 0) * 2) if limit else "<amount>"
+
+
+def _asked_limit(view: ClusterView, run: ContainerRun) -> tuple[ObjectRef, float | None] | None:
+    """The memory limit in the template that this pod was made from; None when that was not read. A Deployment's own
+    template may be of a later revision."""
+    owner = owner_of(run.pod)
+    found = view.snapshot.get("replicasets", namespace_of(run.pod), owner[1]) if owner else None
+    if owner is None or owner[0] != "ReplicaSet" or found is None:
+        return None
+    for entry in containers_of(found):
+        if entry.get("name") == run.name:
+            limit = ((entry.get("resources") or {}).get("limits") or {}).get("memory")
+            return ref_of("ReplicaSet", found), parse_quantity(limit)
+    return None
+
+
+def _given_by_somebody_else(view: ClusterView, workload: ObjectRef, run: ContainerRun) -> list[Remediation]:
+    """A limit that a LimitRange, a vertical autoscaler or a mutating webhook gave the pod: what the template says
+    changes nothing, or wins over a default."""
+    ranges = view.snapshot.in_namespace("limitranges", workload.namespace)
+    return [
+        quotes.look(
+            "See who set it: a LimitRange, a VerticalPodAutoscaler or a mutating webhook",
+            quotes.kubectl(workload.namespace, "get limitranges,mutatingwebhookconfigurations -o yaml"),
+        ),
+        quotes.change(
+            f"Set a limit of its own for {run.name}; when a webhook overwrites it, correct the webhook"
+            if ranges
+            else f"Correct what overwrites the limit of {run.name}; the workload's own setting does not count",
+            quotes.kubectl(
+                workload.namespace, f"set resources {workload.short} -c {run.name} --limits=memory=<amount>"
+            ),
+        ),
+    ]
 
 
 def _previous_limit(view: ClusterView, workload: ObjectRef, container: str) -> float | None:
