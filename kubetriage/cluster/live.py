@@ -150,6 +150,8 @@ class LiveCluster:
                 if answer.status == 410 and token and not restarted:  # the list's state expired: anew, once
                     items, token, restarted = [], "", True
                     continue
+                if answer.status == 404 and resource.optional:
+                    return Listing()
                 if answer.status != 200:
                     return Listing(items, (_gap(resource, namespace, answer),), truncated=bool(items))
                 page = _json(answer)

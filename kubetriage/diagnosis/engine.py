@@ -23,6 +23,7 @@ from kubetriage.state.snapshot import Snapshot
 
 # Never read live, on purpose: saying so in every diagnosis would be noise.
 _BY_DESIGN = {"secrets"}
+_ADD_ONS = {resource.plural for resource in RESOURCES if resource.optional}
 
 
 def resources_needed(_scope: Scope, extra_rules: Sequence[Rule] = ()) -> Sequence[Resource]:
@@ -72,7 +73,7 @@ class Examination:
             summary=missing or summary,
             scope=scope,
             incidents=tuple(incidents),
-            unreadable=(*(gap for gap in snapshot.unreadable if gap.resource not in _BY_DESIGN), *failed),
+            unreadable=(*(gap for gap in snapshot.unreadable if not _is_expected(gap)), *failed),
             checked=tuple(sorted(snapshot.objects)),
             objects_read=snapshot.count(),
             causes_checked=len(CAUSES) + len(own_causes),
@@ -110,6 +111,11 @@ def _run_own(rules: Sequence[Rule], view: ClusterView) -> tuple[list[Suspect], l
         else:
             found += said
     return found, failed
+
+
+def _is_expected(gap: Unreadable) -> bool:
+    """An add-on's objects are worth a word only where somebody forbids to read them."""
+    return gap.resource in _BY_DESIGN or (gap.resource in _ADD_ONS and gap.status != 403)
 
 
 def _namespace_of(ref: ObjectRef) -> str | None:

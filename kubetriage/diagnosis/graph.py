@@ -76,6 +76,7 @@ class DependencyGraph:
         yield from self._service_edges()
         yield from self._workload_edges()
         yield from self._ingress_edges()
+        yield from self._route_edges()
         yield from self._claim_edges()
         yield from self._policy_edges()
         for item in self._view.snapshot.items("horizontalpodautoscalers"):
@@ -136,6 +137,11 @@ class DependencyGraph:
                     ref_of("Ingress", ingress),
                     ObjectRef(kind="Service", name=name, namespace=namespace_of(ingress)),
                 )
+
+    def _route_edges(self) -> Iterator[tuple[ObjectRef, ObjectRef]]:
+        for route in self._view.snapshot.items("httproutes"):
+            for target in (*parents_of(route), *backends_of(route)):
+                yield ref_of("HTTPRoute", route), target
 
     def _policy_edges(self) -> Iterator[tuple[ObjectRef, ObjectRef]]:
         for policy in self._view.snapshot.items("networkpolicies"):
@@ -209,6 +215,23 @@ def service_names(view: ClusterView) -> dict[str, set[str | None]]:
     for service in view.snapshot.items("services"):
         names[name_of(service)].add(namespace_of(service))
     return names
+
+
+def parents_of(route: Object) -> Iterator[ObjectRef]:
+    """The Gateways that a route of the Gateway API wants to be served by."""
+    for entry in spec(route).get("parentRefs") or ():
+        if entry.get("kind", "Gateway") == "Gateway" and entry.get("name"):
+            namespace = entry.get("namespace") or namespace_of(route)
+            yield ObjectRef(kind="Gateway", name=str(entry["name"]), namespace=namespace)
+
+
+def backends_of(route: Object) -> Iterator[ObjectRef]:
+    """The Services that a route of the Gateway API sends to."""
+    for rule in spec(route).get("rules") or ():
+        for entry in rule.get("backendRefs") or ():
+            if entry.get("kind", "Service") == "Service" and not entry.get("group") and entry.get("name"):
+                namespace = entry.get("namespace") or namespace_of(route)
+                yield ObjectRef(kind="Service", name=str(entry["name"]), namespace=namespace)
 
 
 def _backends(ingress: Object) -> Iterator[str]:

@@ -290,6 +290,8 @@ _OTHER_PLURALS = {
     "PersistentVolume": "persistentvolumes",
     "ConfigMap": "configmaps",
     "Ingress": "ingresses",
+    "Gateway": "gateways",
+    "HTTPRoute": "httproutes",
     "ResourceQuota": "resourcequotas",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
 }

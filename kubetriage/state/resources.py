@@ -10,7 +10,8 @@ class Resource:
     """An API resource. ``group`` is empty for the core group.
 
     ``bundle_names`` are the folder or file names that support-bundle layouts use for it besides
-    the plural (troubleshoot.sh writes ``pvcs`` and ``ingress``).
+    the plural (troubleshoot.sh writes ``pvcs`` and ``ingress``). ``optional``: of an add-on; where it is not
+    served there are none.
     """
 
     plural: str
@@ -19,6 +20,7 @@ class Resource:
     version: str
     namespaced: bool = True
     bundle_names: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def api_path(self) -> str:
@@ -41,6 +43,10 @@ def _core(plural: str, kind: str, *names: str, namespaced: bool = True) -> Resou
 
 def _in(group: str, version: str, plural: str, kind: str, *names: str, namespaced: bool = True) -> Resource:
     return Resource(plural=plural, kind=kind, group=group, version=version, namespaced=namespaced, bundle_names=names)
+
+
+def _add_on(group: str, version: str, plural: str, kind: str) -> Resource:
+    return Resource(plural=plural, kind=kind, group=group, version=version, optional=True)
 
 
 RESOURCES: tuple[Resource, ...] = (
@@ -108,6 +114,8 @@ RESOURCES: tuple[Resource, ...] = (
         "custom-resource-definitions",
         namespaced=False,
     ),
+    _add_on("gateway.networking.k8s.io", "v1", "gateways", "Gateway"),
+    _add_on("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
 )
 
 _BY_PLURAL = {resource.plural: resource for resource in RESOURCES}
