@@ -30,16 +30,16 @@ USER 10001:10001
 COPY kubetriage kubetriage
 
 FROM base AS gateway
-LABEL org.opencontainers.image.title=kubetriage-gateway org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build-gateway /venv /venv
+LABEL org.opencontainers.image.title=kubetriage-gateway org.opencontainers.image.licenses=Apache-2.0
 COPY gateway gateway
 ENV KUBETRIAGE_GATEWAY_HOST=0.0.0.0 KUBETRIAGE_GATEWAY_PORT=8080
 EXPOSE 8080
 CMD ["python", "-m", "gateway"]
 
 FROM base AS agent
-LABEL org.opencontainers.image.title=kubetriage-agent org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build-agent /venv /venv
+LABEL org.opencontainers.image.title=kubetriage-agent org.opencontainers.image.licenses=Apache-2.0
 COPY agent_service agent_service
 COPY runbooks runbooks
 ENV KUBETRIAGE_AGENT_HOST=0.0.0.0 KUBETRIAGE_AGENT_PORT=8081
@@ -47,8 +47,8 @@ EXPOSE 8081
 CMD ["python", "-m", "agent_service"]
 
 FROM base AS ingest
-LABEL org.opencontainers.image.title=kubetriage-ingest org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build-ingest /venv /venv
+LABEL org.opencontainers.image.title=kubetriage-ingest org.opencontainers.image.licenses=Apache-2.0
 COPY rag_ingest rag_ingest
 COPY runbooks runbooks
 ENV KUBETRIAGE_INGEST_HOST=0.0.0.0 KUBETRIAGE_INGEST_PORT=8082 KUBETRIAGE_INGEST_WATCH=1

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from agent_service.memory.baselines import Baselines
 from agent_service.scoped_reader import ScopedReader
+from kubetriage.cluster.reader import MetricsSource
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.diagnosis.baseline import compare
 from kubetriage.diagnosis.rule import Rule
@@ -31,11 +32,20 @@ class Diagnoser:
     rules: tuple[Rule, ...] = ()
     mutes: tuple[Mute, ...] = ()
     baselines: Baselines | None = None
+    metrics: MetricsSource | None = None
     on_memory_failure: Callable[[], None] = lambda: None
 
     async def diagnose(self, reader: ScopedReader, scope: Scope) -> Diagnosis:
         """What is wrong in ``scope``, as far as the reader's caller may see. Raises ClusterError."""
-        diagnosis = await investigate(reader, scope, namespaces=reader.namespaces, extra_rules=self.rules)
+        # The reader holds back what the caller may not see; metrics do not come through it.
+        seen = scope.namespace is None or reader.allows(scope.namespace)
+        diagnosis = await investigate(
+            reader,
+            scope,
+            namespaces=reader.namespaces,
+            extra_rules=self.rules,
+            metrics=self.metrics if seen else None,
+        )
         if self.mutes:
             from kubetriage.diagnosis.mutes import apply_mutes  # noqa: PLC0415 - brings YAML, which few need
 

@@ -9,11 +9,12 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agent_service.agent import build_agent, model_name
+from agent_service.diagnosing import Diagnoser
 from agent_service.models.builtin.chat_model import BuiltinChatModel
 from agent_service.run_context import RunContext
 from agent_service.runs import run_question
 from agent_service.scoped_reader import ScopedReader
-from kubetriage.cluster.reader import ClusterReader
+from kubetriage.cluster.reader import ClusterReader, MetricsSource
 from kubetriage.contracts.events import StreamEvent
 from kubetriage.retrieval.searcher import RunbookSearcher
 
@@ -29,6 +30,7 @@ class LocalAgent:
         model: BaseChatModel | None = None,
         namespace: str | None = None,
         seconds: float = 120.0,
+        metrics: MetricsSource | None = None,
     ) -> None:
         self._reader = reader
         self._searcher = searcher
@@ -36,6 +38,7 @@ class LocalAgent:
         self._agent = build_agent(self._model, InMemorySaver())
         self._namespace = namespace
         self._seconds = seconds
+        self._diagnoser = Diagnoser(metrics=metrics)
         self._session = f"local-{uuid4().hex[:12]}"
 
     async def ask(self, question: str) -> AsyncGenerator[StreamEvent]:
@@ -44,6 +47,7 @@ class LocalAgent:
         context = RunContext(
             reader=reader,
             searcher=self._searcher,
+            diagnoser=self._diagnoser,
             namespace=self._namespace,
             question=question,
             session_id=self._session,

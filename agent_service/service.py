@@ -242,5 +242,6 @@ def _diagnoser(settings: Settings, redis: Redis, metrics: Metrics) -> Diagnoser:
         rules=own.rules,
         mutes=settings.own_mutes(own),
         baselines=RedisBaselines(redis, window_seconds=settings.baseline_seconds),
+        metrics=settings.metrics_source(),
         on_memory_failure=metrics.memory_failures.inc,
     )

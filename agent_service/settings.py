@@ -18,6 +18,7 @@ from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
 from kubetriage.team_files import OwnRules, load_mutes, load_own_rules
 
 if TYPE_CHECKING:
+    from kubetriage.cluster.reader import MetricsSource
     from kubetriage.diagnosis.mutes import Mute
 
 PREFIX = "KUBETRIAGE_AGENT_"
@@ -57,6 +58,10 @@ class Settings(BaseSettings):
     contexts: Names = ()
     kubeconfig: str | None = None
     bundle: Path | None = None
+
+    # Metrics and alerts of that one cluster; the URL may hold user and password, the file a bearer token.
+    prometheus_url: SecretStr | None = None
+    prometheus_token_file: Path | None = None
 
     model: str | None = Field(default=None, validation_alias=_usual("MODEL"))
     openai_api_key: SecretStr | None = Field(default=None, validation_alias=_usual("OPENAI_API_KEY"))
@@ -105,7 +110,24 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _usable(self) -> Self:
         self.own_mutes(self.own_rules())
+        if self.metrics_source() is not None and len(self.contexts) > 1:
+            raise ValueError(f"{PREFIX}PROMETHEUS_URL is of one cluster, and {PREFIX}CONTEXTS names several")
         return self
+
+    def metrics_source(self) -> MetricsSource | None:
+        """Raises ValueError when ``prometheus_url`` cannot be meant."""
+        if self.prometheus_url is None:
+            return None
+        from kubetriage.cluster.prometheus import (  # noqa: PLC0415 - few need it
+            PrometheusSource,
+            PrometheusUrlError,
+            parse_endpoint,
+        )
+
+        try:
+            return PrometheusSource(parse_endpoint(self.prometheus_url.get_secret_value(), self.prometheus_token_file))
+        except PrometheusUrlError as error:
+            raise ValueError(f"{PREFIX}PROMETHEUS_URL: {error}") from None
 
     def own_rules(self) -> OwnRules:
         """Installed ones and those of ``rules``. Raises TeamFileError."""

@@ -10,8 +10,9 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from kubetriage.cluster.reader import ClusterReader, Listing
+from kubetriage.cluster.reader import ClusterReader, Listing, MetricsSource, Observations
 from kubetriage.contracts.diagnosis import Diagnosis, Scope, Unreadable
 from kubetriage.diagnosis import Examination, resources_needed
 from kubetriage.diagnosis.rule import Rule
@@ -23,7 +24,10 @@ Progress = Callable[[str], None]
 
 
 async def read_snapshot(
-    reader: ClusterReader, resources: Iterable[Resource], namespaces: tuple[str, ...] | None
+    reader: ClusterReader,
+    resources: Iterable[Resource],
+    namespaces: tuple[str, ...] | None,
+    metrics: MetricsSource | None = None,
 ) -> Snapshot:
     """Each resource once (once per namespace when several are given), all at the same time."""
     wanted = list(resources)
@@ -37,7 +41,7 @@ async def read_snapshot(
     listings, usage, observed, version, at = await asyncio.gather(
         asyncio.gather(*(reader.list_objects(resource, namespace) for resource, namespace in targets)),
         reader.read_usage(single),
-        reader.read_observations(single),
+        _observe(reader, metrics, namespaces),
         reader.server_version(),
         reader.collected_at(),
     )
@@ -55,6 +59,19 @@ async def read_snapshot(
         node_services=observed.node_services,
         server_version=version,
     )
+
+
+async def _observe(
+    reader: ClusterReader, metrics: MetricsSource | None, namespaces: tuple[str, ...] | None
+) -> Observations:
+    """What the reader holds itself wins: it is of the state that is looked at."""
+    single = namespaces[0] if namespaces is not None and len(namespaces) == 1 else None
+    own = await reader.read_observations(single)
+    if metrics is None or own.metrics or own.alerts:
+        return own
+    found = await metrics.read_observations(namespaces, await reader.collected_at())
+    unreadable = (*own.unreadable, *found.unreadable)
+    return replace(own, alerts=found.alerts, metrics=found.metrics, unreadable=unreadable)
 
 
 async def read_logs(reader: ClusterReader, keys: Iterable[LogKey]) -> tuple[dict[LogKey, LogText], list[Unreadable]]:
@@ -93,18 +110,20 @@ async def investigate(
     namespaces: tuple[str, ...] | None = None,
     progress: Progress | None = None,
     extra_rules: Sequence[Rule] = (),
+    metrics: MetricsSource | None = None,
 ) -> Diagnosis:
     """Diagnose ``scope``.
 
     ``namespaces`` limits what is read (the caller's rights); a namespace in the scope limits it
-    further; ``extra_rules`` are a team's own. Raises ClusterUnreachableError when there is no cluster to read at all.
+    further; ``extra_rules`` are a team's own; ``metrics`` is asked when the reader holds none itself.
+    Raises ClusterUnreachableError when there is no cluster to read at all.
     """
     say = progress or (lambda _line: None)
     begin = time.perf_counter()
     allowed = (scope.namespace,) if scope.namespace else namespaces
     with _without_collector():
         say("reading objects")
-        snapshot = await read_snapshot(reader, resources_needed(scope, extra_rules), allowed)
+        snapshot = await read_snapshot(reader, resources_needed(scope, extra_rules), allowed, metrics)
         examination = Examination(snapshot, scope, extra_rules)
         keys = examination.wanted_logs()
         if keys:

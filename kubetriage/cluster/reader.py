@@ -84,3 +84,11 @@ class ClusterReader(Protocol):
 
     async def aclose(self) -> None:
         """Frees connections and files."""
+
+
+class MetricsSource(Protocol):
+    """What keeps the history that a cluster itself does not. Never raises: what could not be had comes back in
+    ``unreadable``."""
+
+    async def read_observations(self, namespaces: tuple[str, ...] | None, until: datetime) -> Observations:
+        """Metrics and alerts of these namespaces (None: all), of the time before ``until``."""

@@ -56,8 +56,8 @@ _RISE = {
 }
 # Of 100 ms periods; as kubernetes-mixin's CPUThrottlingHigh. Small limits throttle one in ten all day long.
 _FLOORS = {"cpu_throttled_ratio": 0.25}
-# A short series is a capture of the fault, perhaps with its end. A longer one is the time until now, and what
-# has been over for its last twelfth (of an hour: five minutes) is no fault any more.
+# A short series is a capture of the fault, perhaps with its end. A longer one is the time until now: three
+# quarters of its last sixth (of an hour: ten minutes) must be as bad, or it is over, or comes and goes.
 _GOES_ON = timedelta(minutes=30)
 _FALL = {Behaviour.QUIET: 0.7, Behaviour.ERRORS: 0.97}
 _SERIES = {
@@ -176,7 +176,9 @@ def _of_series(series: MetricSeries) -> Iterator[Anomaly]:
     before, after = statistics.median(first), statistics.median(last)
     levels = [after]
     if series.times[-1] - series.times[0] >= _GOES_ON:
-        levels.append(statistics.median(_clean(series.values[-(count // 12) :]) or [before]))
+        recent = sorted(_clean(series.values[-(count // 6) :])) or [before]
+        mildest = len(recent) // 4
+        levels.append(recent[-1 - mildest] if behaviour in _FALL else recent[mildest])
     floor = _FLOORS.get(series.name)
     if not all(_is_worse(behaviour, before, level, floor) for level in levels):
         return

@@ -16,15 +16,8 @@ from kubetriage.diagnosis.graph import DependencyGraph
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
-from kubetriage.state.objects import (
-    containers_of,
-    name_of,
-    namespace_of,
-    pod_spec_of,
-    ref_of,
-    spec_of,
-)
-from kubetriage.state.quantities import parse_quantity
+from kubetriage.state.objects import containers_of, name_of, namespace_of, pod_spec_of, ref_of, spec_of
+from kubetriage.state.quantities import parse_quantity, render_bytes
 
 _READS = (
     "pods",
@@ -64,12 +57,11 @@ def find_performance_faults(view: ClusterView) -> Iterable[Suspect]:
         yield _saturated(view, workload, changed[workload])
     else:
         slow = _slowest_kind(changed)
+        failing = [workload for workload, entries in changed.items() if _fails(entries)]
         if slow:
             workload = _deepest(view, slow, changed)
             yield _slow_network(view, workload, changed[workload], slow)
-            return
-        failing = [workload for workload, entries in changed.items() if _fails(entries)]
-        if failing:
+        elif failing:
             workload = _deepest(view, failing, changed)
             yield _failing(workload, changed[workload])
 
@@ -226,8 +218,8 @@ def _slow_network(
     return suspect(
         "pod_network_delay",
         workload,
-        title=f"{workload.name} answers late without being busy: its network is slow",
-        explanation=f"The latency of {workload.short} rose while it has CPU to spare and reports no error{spread}.",
+        title=f"{workload.name} answers late without being busy: its network is slow, or what it waits for outside",
+        explanation=f"The latency of {workload.short} rose while it has CPU to spare and reports no error{spread}; no peer of it in the cluster is slower.",
         evidence=[_quote(workload, entry) for entry in _distinct(entries)],
         remediation=steps,
         severity=Severity.HIGH,
@@ -257,8 +249,6 @@ def _failing(workload: ObjectRef, entries: Sequence[Anomaly]) -> Suspect:
 
 
 def _near_limit(view: ClusterView, pod: Mapping[str, object], container: str, used: float, limit: float) -> Suspect:
-    from kubetriage.state.quantities import render_bytes  # noqa: PLC0415 - one use
-
     workload, pod_ref = view.workload_of(pod), ref_of("Pod", pod)
     return suspect(
         "memory_near_limit",
