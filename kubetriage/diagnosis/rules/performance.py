@@ -219,7 +219,7 @@ def _slow_network(
         "pod_network_delay",
         workload,
         title=f"{workload.name} answers late without being busy: its network is slow, or what it waits for outside",
-        explanation=f"The latency of {workload.short} rose while it has CPU to spare and reports no error{spread}; no peer of it in the cluster is slower.",
+        explanation=f"The latency of {workload.short} rose while it has CPU to spare and reports no error{spread}.",
         evidence=[_quote(workload, entry) for entry in _distinct(entries)],
         remediation=steps,
         severity=Severity.HIGH,
