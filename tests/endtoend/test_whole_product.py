@@ -108,7 +108,7 @@ def test_make_run_once_shows_the_diagnosis_and_leaves_nothing_behind(state: Path
     order = [done.stdout.index(part) for part in ("Root cause:", "Evidence:", "Fix:", "Runbook: oom-killed.md")]
     assert order == sorted(order)
     assert "set resources deployment/payments -c app --limits=memory=256Mi" in done.stdout
-    assert re.search(r"runbooks: (51 runbooks, \d+ chunks: \d+ added|unchanged)", done.stderr)
+    assert re.search(r"runbooks: (\d+ runbooks, \d+ chunks: \d+ added|unchanged)", done.stderr)
     assert not children_of(state)
 
 
