@@ -77,6 +77,12 @@ def _common_prefix(left: str, right: str) -> int:
     return count
 
 
+def is_server(item: Object, family: str) -> bool:
+    """Whether a pod, or a workload's template, looks like a server of this kind of database."""
+    words, port = _FAMILIES.get(family, ((family,), 0))
+    return _serves(item, words, port)
+
+
 def _serves(item: Object, words: tuple[str, ...], port: int) -> bool:
     for container in containers_of(item):
         text = f"{container.get('image', '')} {container.get('name', '')}".lower()

@@ -41,6 +41,8 @@ _ABOVE_DEFAULT = re.compile(r"must be less than or equal to \S+ limit", re.IGNOR
 _PRIORITY = re.compile(r"no PriorityClass with name (?P<name>\S+)", re.IGNORECASE)
 # A refusal is retried with growing pauses up to 16 minutes: an older one says nothing of now.
 STALE = timedelta(minutes=20)
+# Without these nothing tells which pods a workload has.
+_OF_PODS = ("pods", "replicasets")
 MANY_SERVED = 5  # workloads with a Service of their name: then that is how this namespace does it
 
 
@@ -61,7 +63,7 @@ def find_missing_service_accounts(view: ClusterView) -> Iterable[Suspect]:
     """Workloads without pods whose ServiceAccount is not there, also when no event tells any more."""
     for workload, item in view.workloads():
         name = pod_spec_of(item).get("serviceAccountName") or "default"
-        if not view.snapshot.was_read("serviceaccounts", workload.namespace):
+        if not all(view.snapshot.was_read(plural, workload.namespace) for plural in ("serviceaccounts", *_OF_PODS)):
             continue
         if view.snapshot.get("serviceaccounts", workload.namespace, name) is not None:
             continue
@@ -80,6 +82,8 @@ def find_exhausted_object_quotas(view: ClusterView) -> Iterable[Suspect]:
         hard, used = status_of(quota).get("hard") or {}, status_of(quota).get("used") or {}
         limit, taken = parse_quantity(hard.get("services")), parse_quantity(used.get("services"))
         if limit is None or taken is None or taken < limit:
+            continue
+        if not view.snapshot.was_read("services", namespace_of(quota)):
             continue
         missing = _missing_services(view, namespace_of(quota))
         if missing:

@@ -15,7 +15,7 @@ from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.complaints import Complaint, find_complaints
 from kubetriage.diagnosis.containers import ContainerRun
 from kubetriage.diagnosis.logs import Symptom
-from kubetriage.diagnosis.peers import find_peers, find_server, find_service
+from kubetriage.diagnosis.peers import find_peers, find_server, find_service, is_server
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.rules.network_policies import find_dns_policy
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
@@ -39,7 +39,9 @@ def find_database_faults(view: ClusterView) -> Iterable[Suspect]:
         by_symptom[entry.hit.symptom].append(entry)
     for entry in by_symptom[Symptom.DB_CREDENTIALS]:
         # A server notes whom it refuses, its own health checks included: the client has the fault.
-        if find_server(view, entry.hit.family, entry.run.pod) != entry.workload:
+        server = find_server(view, entry.hit.family, entry.run.pod)
+        itself = server == entry.workload or (server is None and is_server(entry.run.pod, entry.hit.family))
+        if not itself:
             yield _credentials(view, entry)
     for symptom in (Symptom.DB_CONNECTIONS, Symptom.DB_READ_ONLY):
         yield from _server_faults(view, symptom, by_symptom[symptom])

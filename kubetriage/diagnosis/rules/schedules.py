@@ -53,7 +53,8 @@ def find_blocked_schedules(view: ClusterView) -> Iterable[Suspect]:
             for note in view.events_of(ref, "JobAlreadyActive")
             if begun is None or note.last is None or note.last > begun
         ]
-        if notes and active and sum(note.count for note in notes) >= MANY_SKIPPED:
+        known = view.snapshot.was_read("jobs", ref.namespace)
+        if notes and active and known and sum(note.count for note in notes) >= MANY_SKIPPED:
             yield _blocked(view, ref, active[0], notes[-1])
 
 
