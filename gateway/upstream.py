@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from gateway.metrics import Metrics
 from gateway.problems import ApiError
 from gateway.settings import Settings
+from gateway.sockets import watched_socket
 from kubetriage.contracts.identity import InternalClaims
 from kubetriage.contracts.problems import Problem
 from kubetriage.safety.internal_tokens import sign_internal
@@ -59,7 +60,9 @@ class Agent:
         self._answer_bytes = settings.answer_bytes
         self._metrics = metrics
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS),
+            connector=aiohttp.TCPConnector(
+                limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS, socket_factory=watched_socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=settings.agent_connect_seconds, sock_read=settings.agent_read_seconds

@@ -102,7 +102,7 @@ def test_the_charts_own_test_passes(installed: Address) -> None:
 # A gateway's or an agent's own calls under way break; Redis and Chroma are single pods.
 KILLS = {
     "gateway": ({"ask", "diagnose", "search"}, 5),
-    "agent": ({"ask", "diagnose", "search"}, 10),
+    "agent": ({"ask", "diagnose", "search"}, 15),
     "redis": ({"ask", "diagnose", "search"}, 45),
     "chroma": ({"search"}, 45),
     "ingest": (set(), 0),
