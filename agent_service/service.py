@@ -237,11 +237,10 @@ def _searcher(settings: Settings) -> RunbookSearcher:
 
 
 def _diagnoser(settings: Settings, redis: Redis, metrics: Metrics) -> Diagnoser:
-    own = settings.own_rules()
     return Diagnoser(
-        rules=own.rules,
-        mutes=settings.own_mutes(own),
+        rules=settings.team_rules.rules,
+        mutes=settings.team_mutes,
         baselines=RedisBaselines(redis, window_seconds=settings.baseline_seconds),
-        metrics=settings.metrics_source(),
+        metrics=settings.metrics_source,
         on_memory_failure=metrics.memory_failures.inc,
     )

@@ -7,6 +7,7 @@ given by value or, as ``<FIELD>_FILE``, as the path of a file that holds it.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -109,11 +110,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        self.own_mutes(self.own_rules())
-        if self.metrics_source() is not None and len(self.contexts) > 1:
+        _ = self.team_mutes  # a wrong file ends the start
+        if self.metrics_source is not None and len(self.contexts) > 1:
             raise ValueError(f"{PREFIX}PROMETHEUS_URL is of one cluster, and {PREFIX}CONTEXTS names several")
         return self
 
+    @cached_property
     def metrics_source(self) -> MetricsSource | None:
         """Raises ValueError when ``prometheus_url`` cannot be meant."""
         if self.prometheus_url is None:
@@ -129,15 +131,18 @@ class Settings(BaseSettings):
         except PrometheusUrlError as error:
             raise ValueError(f"{PREFIX}PROMETHEUS_URL: {error}") from None
 
-    def own_rules(self) -> OwnRules:
+    @cached_property
+    def team_rules(self) -> OwnRules:
         """Installed ones and those of ``rules``. Raises TeamFileError."""
         return load_own_rules(self.rules)
 
-    def own_mutes(self, own: OwnRules) -> tuple[Mute, ...]:
+    @cached_property
+    def team_mutes(self) -> tuple[Mute, ...]:
         """Raises TeamFileError."""
+        rules = self.team_rules
         if self.mutes is None:
             return ()
-        return load_mutes(self.mutes, own.causes, today=datetime.now(UTC).date())
+        return load_mutes(self.mutes, rules.causes, today=datetime.now(UTC).date())
 
     @property
     def internal_keys(self) -> tuple[str, ...]:

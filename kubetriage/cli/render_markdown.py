@@ -9,9 +9,8 @@ from kubetriage.contracts.diagnosis import Diagnosis, Incident
 
 def render_markdown(diagnosis: Diagnosis) -> str:
     lines = [f"# {_plain(diagnosis.summary)}", ""]
-    for incident in diagnosis.incidents:
-        if incident.status != "resolved":
-            lines += [*_incident(incident), ""]
+    for incident in diagnosis.present:
+        lines += [*_incident(incident), ""]
     lines += _over_time(diagnosis)
     if diagnosis.unreadable:
         lines += ["## Not read", ""]
@@ -57,7 +56,7 @@ def _incident(incident: Incident) -> Iterator[str]:
 
 
 def _over_time(diagnosis: Diagnosis) -> Iterator[str]:
-    resolved = [_named(entry) for entry in diagnosis.incidents if entry.status == "resolved"]
+    resolved = [_named(entry) for entry in diagnosis.resolved]
     unverified = [f"{_named(entry.incident)}: {_plain(entry.reason)}" for entry in diagnosis.unverified]
     muted = [f"{_named(entry.incident)} until {entry.until}: {_plain(entry.reason)}" for entry in diagnosis.muted]
     for heading, lines in (("Resolved", resolved), ("Not seen, may go on", unverified), ("Muted", muted)):

@@ -48,6 +48,12 @@ class ContainerRun:
         return parse_time((self.last_end or {}).get("finishedAt"))
 
     @property
+    def lifetime(self) -> timedelta | None:
+        """Of the latest run that ended; None when its times are not known."""
+        begun, ended = parse_time((self.last_end or {}).get("startedAt")), self.ended_at
+        return None if begun is None or ended is None else ended - begun
+
+    @property
     def started_at(self) -> datetime | None:
         return parse_time((self.state.get("running") or {}).get("startedAt"))
 
@@ -105,25 +111,23 @@ def start_allowance(pod: Object) -> timedelta:
         for run in runs_of(pod)
         if not run.is_init and not run.ready and not run.restarts
     ]
-    seconds = [
-        int(probe.get("initialDelaySeconds") or 0)
-        + int(probe.get("periodSeconds") or 10) * int(probe.get("failureThreshold") or 3)
-        for probe in waiting
-        if probe
-    ]
-    return timedelta(seconds=max(seconds, default=0))
+    return max((time_to_verdict(probe) for probe in waiting if probe), default=timedelta())
+
+
+def time_to_verdict(probe: Mapping[str, Any], *, spared: int = 0) -> timedelta:
+    """From the start of a container to the failure that decides; ``spared``: so many failures fewer."""
+    failures = int(probe.get("failureThreshold") or 3) - spared
+    delay, period = int(probe.get("initialDelaySeconds") or 0), int(probe.get("periodSeconds") or 10)
+    return timedelta(seconds=delay + failures * period)
 
 
 def lived_until_verdict(run: ContainerRun, probe: Mapping[str, Any]) -> bool:
     """Whether the run that ended could have been ended by this probe: it takes failureThreshold failures,
     periodSeconds apart. True when its times are not known."""
-    end = run.last_end or {}
-    begun, ended = parse_time(end.get("startedAt")), parse_time(end.get("finishedAt"))
-    if begun is None or ended is None:
+    lived = run.lifetime
+    if lived is None:
         return True
-    failures = int(probe.get("failureThreshold") or 3) - 1
-    verdict = int(probe.get("initialDelaySeconds") or 0) + failures * int(probe.get("periodSeconds") or 10)
-    return ended - begun >= timedelta(seconds=verdict) - _ROUNDING
+    return lived >= time_to_verdict(probe, spared=1) - _ROUNDING  # the first is asked at once
 
 
 def last_hits(view: ClusterView, run: ContainerRun) -> list[LogHit]:

@@ -88,7 +88,7 @@ class Examination:
         for rule in all_rules():
             if rule.name not in self._said:
                 view.asked_for_logs = False
-                found = [entry for entry in rule.find(view) if view.in_scope(_namespace_of(entry.object))]
+                found = _found_in_scope(rule, view)
                 self._said[rule.name] = found, view.asked_for_logs
         return [entry for rule in all_rules() for entry in self._said[rule.name][0]]
 
@@ -98,13 +98,17 @@ def diagnose(snapshot: Snapshot, scope: Scope, extra_rules: Sequence[Rule] = ())
     return Examination(snapshot, scope, extra_rules).diagnose()
 
 
+def _found_in_scope(rule: Rule, view: ClusterView) -> list[Suspect]:
+    return [entry for entry in rule.find(view) if view.in_scope(_namespace_of(entry.object))]
+
+
 def _run_own(rules: Sequence[Rule], view: ClusterView) -> tuple[list[Suspect], list[Unreadable]]:
     """What they say, and those that failed: a team's mistake must not cost the rest of the diagnosis."""
     found: list[Suspect] = []
     failed: list[Unreadable] = []
     for entry in rules:
         try:
-            said = [word for word in entry.find(view) if view.in_scope(_namespace_of(word.object))]
+            said = _found_in_scope(entry, view)
         except Exception as error:  # noqa: BLE001 - it is not our code, and we say what it raised
             reason = f"{type(error).__name__}: {error}"[:300]
             failed.append(Unreadable(resource=f"rule {entry.name}", verb="run", reason=reason))

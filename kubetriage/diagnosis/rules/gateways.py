@@ -54,42 +54,26 @@ def find_route_faults(view: ClusterView) -> Iterable[Suspect]:
 
 
 def _unattached(view: ClusterView, route: Object, ref: ObjectRef) -> Iterator[Suspect]:
-    missing = [
-        parent
-        for parent in parents_of(route)
-        if view.snapshot.was_read("gateways", parent.namespace) and view.find(parent) is None
-    ]
-    evidence = [quotes.field(ref, "spec.parentRefs", f"{parent.namespace}/{parent.name}") for parent in missing]
-    said = f"Gateway {missing[0].namespace}/{missing[0].name} does not exist" if missing else ""
-    for status in status_of(route).get("parents") or ():
-        found = _bad(route, ref, "status.parents", status.get("conditions") or (), only=("Accepted",))
-        evidence += found
-        said = said or (found[0].quote if found else "")
+    parents = tuple(parents_of(route))
+    missing = _absent(view, "gateways", parents)
+    evidence = [*_named(ref, "spec.parentRefs", missing), *_refused(route, ref, "Accepted")]
     if evidence:
         yield _fault(
             "route_not_accepted",
             ref,
             f"route {ref.name} is attached to no gateway",
-            f"HTTPRoute {ref.name} is not served: {said}",
+            f"HTTPRoute {ref.name} is not served: {_said(missing, evidence)}",
             evidence,
             "Correct parentRefs and host names, or the allowedRoutes of the listener",
-            blames=tuple(missing) or tuple(parents_of(route)),
+            blames=missing or parents,
         )
 
 
 def _without_backend(view: ClusterView, route: Object, ref: ObjectRef) -> Iterator[Suspect]:
-    missing = [
-        target
-        for target in backends_of(route)
-        if view.snapshot.was_read("services", target.namespace) and view.find(target) is None
-    ]
-    evidence = [quotes.field(ref, "spec.rules[*].backendRefs", f"{one.namespace}/{one.name}") for one in missing]
-    said = f"Service {missing[0].namespace}/{missing[0].name} does not exist" if missing else ""
-    for status in status_of(route).get("parents") or ():
-        found = _bad(route, ref, "status.parents", status.get("conditions") or (), only=("ResolvedRefs",))
-        evidence += found
-        said = said or (found[0].quote if found else "")
+    missing = _absent(view, "services", backends_of(route))
+    evidence = [*_named(ref, "spec.rules[*].backendRefs", missing), *_refused(route, ref, "ResolvedRefs")]
     if evidence:
+        said = _said(missing, evidence)
         yield _fault(
             "route_backend_missing",
             ref,
@@ -98,6 +82,28 @@ def _without_backend(view: ClusterView, route: Object, ref: ObjectRef) -> Iterat
             evidence,
             "Correct backendRefs; a Service of another namespace needs a ReferenceGrant there",
         )
+
+
+def _absent(view: ClusterView, plural: str, named: Iterable[ObjectRef]) -> tuple[ObjectRef, ...]:
+    """Those that are not there, as far as that was read."""
+    return tuple(ref for ref in named if view.snapshot.was_read(plural, ref.namespace) and view.find(ref) is None)
+
+
+def _named(ref: ObjectRef, path: str, missing: Iterable[ObjectRef]) -> Iterator[Evidence]:
+    for one in missing:
+        yield quotes.field(ref, path, f"{one.namespace}/{one.name}")
+
+
+def _refused(route: Object, ref: ObjectRef, condition: str) -> Iterator[Evidence]:
+    """What the Gateways that the route names say against it."""
+    for status in status_of(route).get("parents") or ():
+        yield from _bad(route, ref, "status.parents", status.get("conditions") or (), only=(condition,))
+
+
+def _said(missing: Sequence[ObjectRef], evidence: Sequence[Evidence]) -> str:
+    if not missing:
+        return evidence[0].quote
+    return f"{missing[0].kind} {missing[0].namespace}/{missing[0].name} does not exist"
 
 
 def _bad(

@@ -5,7 +5,7 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import ObjectRef, Severity
@@ -23,24 +23,26 @@ RECENT = timedelta(hours=1)  # events are kept that long by default
 @rule("pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs")
 def find_preempted(view: ClusterView) -> Iterable[Suspect]:
     """Preempted lately, and its replacement still waits for a node."""
-    for pod in view.live_pods:
+    told = [note for note in view.all_events("Preempted") if note.kind == "Pod" and _is_recent(view, note)]
+    for pod in view.live_pods if told else ():
         refused = (condition(pod, "PodScheduled") or {}).get("reason") == "Unschedulable"
         if pod_spec_of(pod).get("nodeName") or not refused:
             continue
-        note = next(_preemptions(view, pod), None)
+        note = next((note for note in told if _is_of_controller(note, pod)), None)
         if note is not None:
             yield _preempted(view, pod, note)
 
 
-def _preemptions(view: ClusterView, pod: Object) -> Iterator[EventNote]:
-    """Of the pods that the same controller had before: their names begin with its name."""
+def _is_recent(view: ClusterView, note: EventNote) -> bool:
+    since = view.ago(note.last)
+    return since is not None and since <= RECENT
+
+
+def _is_of_controller(note: EventNote, pod: Object) -> bool:
+    """Of a pod that the same controller had before: its name begins with the controller's."""
     owner = owner_of(pod)
     prefix = f"{owner[1]}-" if owner is not None else name_of(pod)
-    for note in view.all_events("Preempted"):
-        since = view.ago(note.last)
-        same = note.kind == "Pod" and note.namespace == namespace_of(pod) and note.name.startswith(prefix)
-        if same and since is not None and since <= RECENT:
-            yield note
+    return note.namespace == namespace_of(pod) and note.name.startswith(prefix)
 
 
 def _preempted(view: ClusterView, pod: Object, note: EventNote) -> Suspect:

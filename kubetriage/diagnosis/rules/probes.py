@@ -13,7 +13,14 @@ from typing import Any
 
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
-from kubetriage.diagnosis.containers import ContainerRun, crash_evidence, find_runs, last_hits, lived_until_verdict
+from kubetriage.diagnosis.containers import (
+    ContainerRun,
+    crash_evidence,
+    find_runs,
+    last_hits,
+    lived_until_verdict,
+    time_to_verdict,
+)
 from kubetriage.diagnosis.rule import rule
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
@@ -105,14 +112,7 @@ def _matters(view: ClusterView, failure: _Failure) -> bool:
 def _just_started(view: ClusterView, failure: _Failure) -> bool:
     """Within the time that the probe itself allows for a start."""
     since = view.ago(failure.run.started_at)
-    probe = failure.probe
-    allowed = int(probe.get("initialDelaySeconds") or 0) + _patience(probe)
-    return since is not None and since < timedelta(seconds=allowed)
-
-
-def _patience(probe: Mapping[str, Any]) -> int:
-    """Seconds from the first failure to the verdict."""
-    return int(probe.get("periodSeconds") or 10) * int(probe.get("failureThreshold") or 3)
+    return since is not None and since < time_to_verdict(failure.probe)
 
 
 def _classified(view: ClusterView, failure: _Failure) -> Suspect:
@@ -204,19 +204,11 @@ def _is_too_aggressive(view: ClusterView, failure: _Failure) -> bool:
     if "statuscode" in failure.note.message:
         return False  # it answers, and says no
     own_faults = [hit for hit in last_hits(view, run) if hit.weight >= 75]
-    allowed = int(probe.get("initialDelaySeconds") or 0) + _patience(probe)
-    lived = _lifetime(run)
+    allowed, short = time_to_verdict(probe), timedelta(seconds=SHORT_START)
+    lived = run.lifetime
     slow = _TIMED_OUT.search(failure.note.message) and int(probe.get("timeoutSeconds") or 1) <= 1
-    short_lived = lived is not None and lived <= timedelta(seconds=allowed + SHORT_START)
-    return not own_faults and (allowed <= SHORT_START or bool(slow)) and (short_lived or allowed <= 10)
-
-
-def _lifetime(run: ContainerRun) -> timedelta | None:
-    from kubetriage.state.times import parse_time  # noqa: PLC0415 - one use
-
-    ended = run.last_end or {}
-    start, end = parse_time(ended.get("startedAt")), parse_time(ended.get("finishedAt"))
-    return end - start if start is not None and end is not None else None
+    short_lived = lived is not None and lived <= allowed + short
+    return not own_faults and (allowed <= short or bool(slow)) and (short_lived or allowed <= timedelta(seconds=10))
 
 
 def _given_time(probe: Mapping[str, Any]) -> str:
