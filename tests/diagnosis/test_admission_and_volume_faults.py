@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from kubetriage.contracts.diagnosis import Diagnosis
 from tests.diagnosis.build import (
     NAMESPACE,
@@ -226,31 +224,5 @@ QUIET: dict[str, Build] = {
 }
 
 
-@pytest.mark.parametrize("cause", ROWS)
-def test_a_fault_is_the_first_incident_with_its_cause_and_object(cause: str) -> None:
-    build, target, _ = ROWS[cause]
-    diagnosis = build()
-    assert causes(diagnosis)[:1] == [(cause, target)]
-    assert diagnosis.incidents[0].root_cause.evidence
-
-
-@pytest.mark.parametrize("cause", ROWS)
-def test_a_near_miss_has_no_incident(cause: str) -> None:
-    assert causes(ROWS[cause][2]()) == []
-
-
 def test_a_deployment_that_may_not_even_make_its_replica_set_is_told_by_its_condition() -> None:
     assert causes(_no_replica_set())[:1] == [("quota_exceeded", SHOP)]
-
-
-@pytest.mark.parametrize("name", APART)
-def test_what_looks_alike_is_told_apart(name: str) -> None:
-    build, cause, other = APART[name]
-    found = [entry for entry, _ in causes(build())]
-    assert found[:1] == [cause]
-    assert other not in found
-
-
-@pytest.mark.parametrize("name", QUIET)
-def test_what_is_well_has_no_incident(name: str) -> None:
-    assert causes(QUIET[name]()) == []

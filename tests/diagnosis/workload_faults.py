@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.diagnosis import diagnose
 from tests.diagnosis.build import (
     NAMESPACE,
     at,
-    causes,
     container,
     deployment,
     diagnosed,
@@ -296,35 +293,3 @@ QUIET: dict[str, Build] = {
     "skipped-once": lambda: _cron(_job("report-1", age=90, of="report"), told={**SKIPPED, "count": 1}, now=ONE_RUNS),
     "tls-secret-is-there": lambda: _ingress({"kind": "Secret", "metadata": meta("shop-tls")}),
 }
-
-
-@pytest.mark.parametrize("cause", ROWS)
-def test_a_fault_is_the_first_incident_with_its_cause_and_object(cause: str) -> None:
-    build, target, _ = ROWS[cause]
-    diagnosis = build()
-    assert causes(diagnosis)[:1] == [(cause, target)]
-    assert diagnosis.incidents[0].root_cause.evidence
-
-
-@pytest.mark.parametrize("cause", ROWS)
-def test_a_near_miss_has_no_incident(cause: str) -> None:
-    assert causes(ROWS[cause][2]()) == []
-
-
-@pytest.mark.parametrize("name", ALSO)
-def test_a_fault_that_is_told_in_another_way(name: str) -> None:
-    build, cause, target = ALSO[name]
-    assert causes(build())[:1] == [(cause, target)]
-
-
-@pytest.mark.parametrize("name", APART)
-def test_what_looks_alike_is_told_apart(name: str) -> None:
-    build, cause, other = APART[name]
-    found = [entry for entry, _ in causes(build())]
-    assert found[:1] == [cause]
-    assert other not in found
-
-
-@pytest.mark.parametrize("name", QUIET)
-def test_what_is_well_has_no_incident(name: str) -> None:
-    assert causes(QUIET[name]()) == []

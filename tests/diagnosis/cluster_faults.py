@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.diagnosis import diagnose
 from kubetriage.state import MetricSeries
@@ -20,7 +18,6 @@ from tests.diagnosis.build import (
     NAMESPACE,
     NOW,
     at,
-    causes,
     container,
     deployment,
     diagnosed,
@@ -304,35 +301,3 @@ QUIET: dict[str, Build] = {
         "Ready", "KubeletNotReady", "container runtime status check may not have completed yet", state="False", age=0.2
     ),
 }
-
-
-@pytest.mark.parametrize("cause", ROWS)
-def test_a_fault_is_the_first_incident_with_its_cause_and_object(cause: str) -> None:
-    build, target, _ = ROWS[cause]
-    diagnosis = build()
-    assert causes(diagnosis)[:1] == [(cause, target)]
-    assert diagnosis.incidents[0].root_cause.evidence
-
-
-@pytest.mark.parametrize("cause", ROWS)
-def test_a_near_miss_has_no_incident(cause: str) -> None:
-    assert causes(ROWS[cause][2]()) == []
-
-
-@pytest.mark.parametrize("name", ALSO)
-def test_a_fault_that_is_told_in_another_way(name: str) -> None:
-    build, cause, target = ALSO[name]
-    assert causes(build())[:1] == [(cause, target)]
-
-
-@pytest.mark.parametrize("name", APART)
-def test_what_looks_alike_is_told_apart(name: str) -> None:
-    build, cause, other = APART[name]
-    found = [entry for entry, _ in causes(build())]
-    assert found[:1] == [cause]
-    assert other not in found
-
-
-@pytest.mark.parametrize("name", QUIET)
-def test_what_is_well_has_no_incident(name: str) -> None:
-    assert causes(QUIET[name]()) == []
