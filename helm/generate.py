@@ -58,6 +58,8 @@ RULES: dict[str, dict[str, Any]] = {
     "minReplicas": {"type": "integer", "minimum": 1},
     "maxReplicas": {"type": "integer", "minimum": 1},
     "targetCPU": {"type": "integer", "minimum": 1, "maximum": 100},
+    "targetInFlight": {"type": "integer", "minimum": 0},
+    "behavior": _FREE,
     "maxUnavailable": {"type": ["integer", "string"]},
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "service.port": _PORT,

@@ -19,10 +19,13 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from agent_service.metrics import Metrics as AgentMetrics
 from agent_service.settings import Settings as AgentSettings
+from gateway.metrics import Metrics as GatewayMetrics
 from gateway.settings import Settings as GatewaySettings
 from gateway.signing_keys import read_keys
 from kubetriage import __version__
@@ -162,6 +165,9 @@ def test_what_is_referred_to_is_there(values: Path | None) -> None:
                 if other["kind"] == "Deployment" and other["metadata"]["name"] == target["name"]
             )
             assert "replicas" not in deployment["spec"], "an upgrade would undo what the autoscaler did"
+            for metric in (one["pods"]["metric"]["name"] for one in item["spec"]["metrics"] if one["type"] == "Pods"):
+                metrics = {"gateway": GatewayMetrics, "agent": AgentMetrics}[target["name"].rpartition("-")[2]]()
+                assert f"\n{metric} " in generate_latest(metrics.registry).decode(), "the service has no such metric"
     for _, _, spec in pod_specs(values):
         account = spec["serviceAccountName"]
         assert ("ServiceAccount", account) in made or account == "reader"

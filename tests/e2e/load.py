@@ -16,6 +16,7 @@ from tests.e2e.release import Address
 
 # Calls of one user a second, and users.
 PACE, USERS = 2.0, 6
+FLAT_OUT = 1000.0  # as a pace: the next call as soon as the last is answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ async def client(address: Address) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @contextlib.asynccontextmanager
-async def steady_load(address: Address, namespace: str) -> AsyncIterator[Load]:
-    """Runs until the block ends, and then waits for the calls under way."""
+async def steady_load(address: Address, namespace: str, pace: float = PACE) -> AsyncIterator[Load]:
+    """Runs until the block ends, and then waits for the calls under way. ``pace``: calls of one user a second."""
     load = Load(address, namespace)
     ending = asyncio.Event()
     async with client(address) as session:
-        users = [asyncio.create_task(_user(session, load, ending, number)) for number in range(USERS)]
+        users = [asyncio.create_task(_user(session, load, ending, number, pace)) for number in range(USERS)]
         try:
             yield load
         finally:
@@ -77,8 +78,8 @@ async def steady_load(address: Address, namespace: str) -> AsyncIterator[Load]:
             await asyncio.gather(*users)
 
 
-async def _user(session: aiohttp.ClientSession, load: Load, ending: asyncio.Event, number: int) -> None:
-    await asyncio.sleep(number / (PACE * USERS))
+async def _user(session: aiohttp.ClientSession, load: Load, ending: asyncio.Event, number: int, pace: float) -> None:
+    await asyncio.sleep(number / (pace * USERS))
     conversation: str | None = None
     turn = 0
     while not ending.is_set():
@@ -98,7 +99,7 @@ async def _user(session: aiohttp.ClientSession, load: Load, ending: asyncio.Even
                 await _call(session, load, "search", {"query": "OOMKilled", "k": 2})
         turn += 1
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ending.wait(), max(0.0, 1 / PACE - (time.monotonic() - begin)))
+            await asyncio.wait_for(ending.wait(), max(0.0, 1 / pace - (time.monotonic() - begin)))
 
 
 async def _call(session: aiohttp.ClientSession, load: Load, kind: str, body: dict[str, Any]) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.load import Load, client, lost_sessions, steady_load
+from tests.e2e.load import FLAT_OUT, Load, client, lost_sessions, steady_load
 from tests.e2e.release import NAME, NAMESPACE, RELEASE, Address, address, helm, kubectl, missing, ready_pods, upgrade
 from tests.processes import ROOT
 
@@ -161,6 +161,29 @@ async def test_a_rolling_upgrade_and_a_rollback_fail_nothing(installed: Address,
         await asyncio.to_thread(helm, "rollback", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "8m")
         await asyncio.sleep(5)
     assert await _reported(report, "helm rollback", load, begin) == []
+    assert load.failures() == {}
+
+
+async def test_agents_come_with_the_load_and_go_with_it(installed: Address, report: list[str]) -> None:
+    metrics = await asyncio.to_thread(kubectl, "top", "pods", "-n", NAMESPACE, check=False)
+    if not metrics:
+        pytest.skip("the cluster has no metrics-server: the autoscaler has nothing to go by")
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 15}}
+    scaling = {"enabled": True, "minReplicas": 2, "maxReplicas": 3, "targetCPU": 60, "behavior": behavior}
+    await asyncio.to_thread(upgrade, {"agent": {"autoscaling": scaling}})
+
+    async def agents_are(wanted: int) -> bool:
+        return len(await asyncio.to_thread(ready_pods, "agent")) == wanted
+
+    begin = time.monotonic()
+    async with steady_load(installed, FAULTS, FLAT_OUT) as load:
+        assert await until(lambda: agents_are(3), 240), "no third agent under load"
+    assert await _reported(report, "autoscaler: from two agents to three", load, begin) == []
+    assert load.failures() == {}
+    begin = time.monotonic()
+    async with steady_load(installed, FAULTS, 0.2) as load:
+        assert await until(lambda: agents_are(2), 240), "the third agent stays when nobody asks"
+    assert await _reported(report, "autoscaler: back to two", load, begin) == []
     assert load.failures() == {}
 
 
