@@ -20,7 +20,6 @@ from agent_service.errors import AgentError, MemoryUnavailableError, RunTimeoutE
 from agent_service.memory.baselines import RedisBaselines
 from agent_service.memory.checkpointer import RedisCheckpointer
 from agent_service.memory.locks import RedisLocks, SessionLocks
-from agent_service.memory.redis_client import connect_redis
 from agent_service.memory.transcript import render_transcript
 from agent_service.metrics import Metrics
 from agent_service.models import build_model
@@ -32,6 +31,7 @@ from kubetriage.contracts.api import AskRequest, AskResponse, DiagnoseRequest, M
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.contracts.events import Answer, StreamEvent, ToolFinished
 from kubetriage.contracts.identity import InternalClaims
+from kubetriage.redis_connection import connect_redis
 from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, open_bundled
 
 _log = structlog.get_logger("agent")

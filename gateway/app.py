@@ -25,10 +25,11 @@ from gateway.routes import auth, docs, operations, questions, sessions
 from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.signing_keys import KeySet, read_keys, stored_keys
-from gateway.store import Breaker, StoreUnavailableError, connect
+from gateway.store import Breaker, StoreUnavailableError
 from gateway.upstream import Agent, UpstreamProblemError
 from gateway.users import Users
 from kubetriage import __version__
+from kubetriage.redis_connection import connect_redis
 
 # Tier 1 keeps its keys in Redis; in `kubetriage serve` both start at the same time.
 _WAIT_FOR_REDIS_SECONDS = 10.0
@@ -87,7 +88,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _assemble(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> Gateway:
-    redis = connect(settings.redis_url.get_secret_value(), timeout_seconds=settings.redis_timeout_seconds)
+    redis = connect_redis(
+        settings.redis_url.get_secret_value(), timeout_seconds=settings.redis_timeout_seconds, decode=True
+    )
     store = Breaker(settings.redis_retry_seconds, metrics.store_failures.inc)
     if settings.signing_keys is not None:
         keys = read_keys(settings.signing_keys.get_secret_value())

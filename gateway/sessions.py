@@ -1,4 +1,8 @@
-"""Who owns which conversation. Messages and memory live in the agent; here is the cover sheet."""
+"""Who owns which conversation. Messages and memory live in the agent; here is the cover sheet.
+
+A session and its owner's list are two keys, in a Redis Cluster on two servers, so no transaction holds them
+together: the session is written first, and what is in one of them alone is not shown and expires.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ class Sessions:
     async def create(self, owner: str, title: str) -> Session:
         """A new, empty session of ``owner``."""
         session_id, now = f"s_{secrets.token_urlsafe(16)}", time.time()
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(
                 _key(session_id),
                 mapping={"owner": owner, "title": title, "created": now, "updated": now, "turns": 0},
@@ -71,7 +75,7 @@ class Sessions:
     async def count_turn(self, owner: str, session_id: str) -> None:
         """One more question was answered."""
         now = time.time()
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hincrby(_key(session_id), "turns", 1)
             pipe.hset(_key(session_id), "updated", now)
             self._touch(pipe, owner, session_id, now)
@@ -79,7 +83,7 @@ class Sessions:
 
     async def delete(self, owner: str, session_id: str) -> None:
         """Forgets the session; nothing happens when there is none."""
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.delete(_key(session_id))
             pipe.zrem(_index(owner), session_id)
             await pipe.execute()

@@ -1,4 +1,4 @@
-"""The connection to Redis: short timeouts, one retry of a lost connection, one error for "not available"."""
+"""Redis as the gateway sees it: one error for "not available", and a pause after it."""
 
 from __future__ import annotations
 
@@ -6,38 +6,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-
-_CONNECTIONS = 64  # of one process; the rest queue for at most one timeout
 
 
 class StoreUnavailableError(Exception):
     """Redis did not answer in time or not at all."""
 
     code = "store_unavailable"
-
-
-def connect(url: str, *, timeout_seconds: float = 2.0) -> Redis:
-    """A client whose every call ends within about ``timeout_seconds``.
-
-    redis-py 8 retries ten times by default, which turns half a second into half a minute.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_CONNECTIONS,
-        timeout=timeout_seconds,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        # Once, at once: a connection that its server left without a word is only noticed when it is used.
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        decode_responses=True,
-    )
-    return Redis.from_pool(pool)
 
 
 class Breaker:

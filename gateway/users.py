@@ -20,8 +20,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 
-from gateway.store import connect
 from kubetriage.contracts.identity import Role
+from kubetriage.redis_connection import connect_redis
 
 # OWASP's smallest argon2id setting (19 MiB, 2 passes): safe, and two at once stay within our memory.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -193,7 +193,7 @@ def _fits(hashed: str, password: str) -> bool:
 @asynccontextmanager
 async def open_users(redis_url: str) -> AsyncIterator[Users]:
     """The users of the Redis at ``redis_url``, for command-line tools."""
-    redis = connect(redis_url)
+    redis = connect_redis(redis_url, decode=True)
     try:
         yield Users(redis)
     finally:

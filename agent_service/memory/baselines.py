@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
@@ -49,9 +49,10 @@ class RedisBaselines:
 
     async def keep(self, diagnosis: Diagnosis, namespaces: Sequence[str] | None, now: float) -> None:
         key = _key(diagnosis.scope, namespaces)
-        times = [at for at, _ in await self._entries(key)]
-        if times and now - times[0] < self._window / _SPACING:
+        newest = await self._redis.lindex(key, 0)
+        if newest is not None and now - _split(newest)[0] < self._window / _SPACING:
             return
+        times = [at for at, _ in await self._entries(key)]
         blob = zlib.compress(diagnosis.model_dump_json(exclude_none=True).encode())
         if len(blob) > _LARGEST:
             return
@@ -64,11 +65,12 @@ class RedisBaselines:
 
     async def _entries(self, key: str) -> list[tuple[float, bytes]]:
         """(time, compressed document), newest first."""
-        found: list[tuple[float, bytes]] = []
-        for entry in await self._redis.lrange(key, 0, -1):
-            time, _, blob = (entry if isinstance(entry, bytes) else entry.encode()).partition(b":")
-            found.append((int(time) / 1000, blob))
-        return found
+        return [_split(entry) for entry in await self._redis.lrange(key, 0, -1)]
+
+
+def _split(entry: Any) -> tuple[float, bytes]:
+    time, _, blob = entry.partition(b":")
+    return int(time) / 1000, blob
 
 
 def _key(scope: Scope, namespaces: Sequence[str] | None) -> str:

@@ -99,6 +99,7 @@ def _write_graph(weights: Path, out: Path) -> None:
 
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=out.parent, suffix=".onnx")
+    os.fchmod(handle, 0o644)  # an image's services run as another user than its build
     os.close(handle)
     Path(partial).write_bytes(build_graph(weights))
     Path(partial).replace(out)

@@ -124,6 +124,7 @@ def configure_logging(service: str, level: str = "INFO", *, json: bool = True) -
     root.handlers[:] = [handler]
     root.setLevel(threshold)
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("httpx").setLevel(max(threshold, logging.WARNING))  # a line for each call of Chroma or a model
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
-from agent_service.memory.redis_client import connect_redis
-from gateway.store import connect
+from kubetriage.redis_connection import connect_redis
 from tests.processes import RedisServer
-
-CLIENTS: dict[str, Callable[[str], Redis]] = {"gateway": connect, "agent": connect_redis}
 
 
 class Wire:
@@ -59,10 +55,9 @@ async def wire(shared_redis: RedisServer) -> AsyncIterator[tuple[Wire, str]]:
     await server.wait_closed()
 
 
-@pytest.mark.parametrize("service", CLIENTS)
-async def test_a_call_on_a_connection_that_is_gone_is_made_on_a_new_one(wire: tuple[Wire, str], service: str) -> None:
+async def test_a_call_on_a_connection_that_is_gone_is_made_on_a_new_one(wire: tuple[Wire, str]) -> None:
     proxy, url = wire
-    client = CLIENTS[service](url)
+    client = connect_redis(url)
     await asyncio.gather(*(client.set(f"lost:{number}", number) for number in range(8)))
     proxy.cut()
     assert [int(await client.get(f"lost:{number}")) for number in range(8)] == list(range(8))

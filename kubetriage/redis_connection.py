@@ -1,0 +1,115 @@
+"""The way to Redis: one server, a master that Sentinels watch, or a Cluster; by the URL's scheme.
+
+- ``redis://``, ``rediss://`` (TLS), ``unix://``: one server, as redis-py reads them;
+- ``redis+sentinel://[user:password@]host[:26379][,host...]/service[/db]``: the Sentinels' addresses and the name
+  under which they watch the master. ``?sentinel_password=`` when they have one of their own;
+- ``redis+cluster://[user:password@]host[:6379][,host...]``: some of the Cluster's nodes.
+
+``rediss+...`` for TLS. What else redis-py takes in a URL (``ssl_ca_certs``, ``ssl_certfile`` ...) goes for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+_CONNECTIONS = 64  # of one process; with one server the rest queue for at most one timeout
+_PORTS = {"sentinel": 26379, "cluster": 6379}
+
+
+class RedisUrlError(ValueError):
+    """The URL is none of the forms above. Its message never holds the URL, which may hold a password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    """``options``: what redis-py's connections take."""
+
+    hosts: tuple[tuple[str, int], ...]
+    options: dict[str, Any]
+    service: str = ""
+    sentinel_password: str | None = None
+
+
+def connect_redis(url: str, *, timeout_seconds: float = 2.0, decode: bool = False) -> Redis:
+    """A client whose every call ends within about ``timeout_seconds``; answers are text with ``decode``, else bytes.
+
+    Nothing is connected yet. Raises RedisUrlError. A Cluster's client takes the same calls, as long as the keys of a
+    transaction or a script are of one slot.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "decode_responses": decode,
+        # Once, at once: a connection that its server left without a word is only noticed when it is used. redis-py 8
+        # retries ten times by default, which turns half a second into half a minute.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    }
+    _, _, kind = urlsplit(url).scheme.partition("+")
+    if not kind:
+        try:
+            pool = BlockingConnectionPool.from_url(
+                url, max_connections=_CONNECTIONS, timeout=timeout_seconds, **options
+            )
+        except ValueError as error:
+            raise RedisUrlError("a Redis URL begins with redis://, rediss:// or unix://") from error
+        return Redis.from_pool(pool)
+    address = _parse(url, kind)
+    options = address.options | options
+    if kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in address.hosts]
+        cluster = RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=1, **options)
+        return cast("Redis", cluster)
+    sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
+        list(address.hosts),
+        sentinel_kwargs={
+            **{name: value for name, value in options.items() if name not in {"db", "username", "password"}},
+            "password": address.sentinel_password,
+        },
+        **options,
+    )
+    master: Redis = sentinels.master_for(address.service, max_connections=_CONNECTIONS)
+    return master
+
+
+def _parse(url: str, kind: str) -> _Address:
+    if kind not in _PORTS:
+        raise RedisUrlError("a Redis URL's scheme ends with +sentinel or +cluster, or has no plus")
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    path = [part for part in parts.path.split("/") if part]
+    query = dict(parse_qsl(parts.query))
+    sentinel_password = query.pop("sentinel_password", None)
+    service = path.pop(0) if kind == "sentinel" and path else ""
+    if kind == "sentinel" and not service:
+        raise RedisUrlError("redis+sentinel://host/NAME needs the name under which the Sentinels watch the master")
+    plain = f"{parts.scheme.partition('+')[0]}://{user}@host/{'/'.join(path)}?{urlencode(query)}"
+    try:
+        options: dict[str, Any] = dict(parse_url(plain))
+        found = tuple(_host(one, _PORTS[kind]) for one in hosts.split(","))
+    except ValueError as error:
+        raise RedisUrlError(f"redis+{kind}://[user:password@]host[:port][,host[:port]...]") from error
+    tls = options.pop("connection_class", None) is SSLConnection
+    del options["host"]
+    return _Address(
+        hosts=found,
+        options=options | ({"ssl": True} if tls else {}),
+        service=service,
+        sentinel_password=sentinel_password,
+    )
+
+
+def _host(text: str, port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError("a host is missing")
+    return parts.hostname, parts.port or port
