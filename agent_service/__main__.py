@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import sys
 from types import FrameType
@@ -18,19 +20,34 @@ from agent_service.app import create_app
 from agent_service.settings import PREFIX, Settings
 from kubetriage.telemetry.logging import configure_logging
 
+# A little more than the gateway keeps an idle connection (gateway/upstream.py).
+_LEAVING_SECONDS = 4.0
+
 
 class DrainingServer(uvicorn.Server):
-    """Says "not ready" while the last runs finish."""
+    """Says "not ready" and ends each connection with its next answer; then lets what runs finish.
+
+    A connection closed while it is idle may carry a question just then, which nobody would answer.
+    """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        self._leaving: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        service = getattr(self._app.state, "service", None)
-        if service is not None:
-            service.draining = True
+        if self._app.state.draining:  # the second signal: somebody is in a hurry
+            super().handle_exit(sig, frame)
+            return
+        self._app.state.draining = True
         structlog.get_logger("agent").info("draining")
+        self._leaving = asyncio.get_running_loop().create_task(self._leave(sig, frame))
+
+    async def _leave(self, sig: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                while self.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
+                    await asyncio.sleep(0.05)
         super().handle_exit(sig, frame)
 
 

@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
+    app.state.draining = False
     app.state.internal_keys = settings.internal_keys
     app.include_router(internal)
     app.include_router(operations)

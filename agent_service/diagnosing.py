@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from redis.exceptions import RedisError
 
 from agent_service.memory.baselines import Baselines
 from agent_service.scoped_reader import ScopedReader
@@ -18,6 +17,7 @@ from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.diagnosis.baseline import compare
 from kubetriage.diagnosis.rule import Rule
 from kubetriage.investigation import investigate
+from kubetriage.redis_connection import REDIS_ERRORS
 
 if TYPE_CHECKING:
     from kubetriage.diagnosis.mutes import Mute
@@ -63,7 +63,7 @@ class Diagnoser:
             before = await self.baselines.before(diagnosis.scope, reader.namespaces, now)
             compared = compare(diagnosis, before) if before is not None else diagnosis
             await self.baselines.keep(compared, reader.namespaces, now)
-        except RedisError as error:
+        except REDIS_ERRORS as error:
             self.on_memory_failure()
             _log.warning("memory unavailable", error_type=type(error).__name__, part="baseline")
             return diagnosis

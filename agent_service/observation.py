@@ -14,6 +14,8 @@ from kubetriage.telemetry.logging import log_request
 from kubetriage.telemetry.tracing import accept_request_id, continue_trace
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+# While draining: the gateway's next request on this connection would meet an agent that has gone.
+_CLOSE = (b"connection", b"close")
 _log = structlog.get_logger("agent")
 
 
@@ -40,6 +42,8 @@ class Observation:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if scope["app"].state.draining:
+                    message["headers"].append(_CLOSE)
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)

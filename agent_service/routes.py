@@ -101,7 +101,7 @@ async def readyz(request: Request) -> Response:
     service = service_of(request)
     checks = await service.ready()
     fine = all(value == "ok" for value in checks.values())
-    status = "draining" if service.draining else "ok" if fine else "unavailable"
+    status = "draining" if request.app.state.draining else "ok" if fine else "unavailable"
     health = Health(status=status, version=__version__, checks=checks)
     return JSONResponse(health.model_dump(mode="json"), status_code=200 if status == "ok" else 503)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from agent_service.agent import Agent, build_agent, model_name
 from agent_service.authentication import check_namespace, thread_of
@@ -31,7 +30,7 @@ from kubetriage.contracts.api import AskRequest, AskResponse, DiagnoseRequest, M
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.contracts.events import Answer, StreamEvent, ToolFinished
 from kubetriage.contracts.identity import InternalClaims
-from kubetriage.redis_connection import connect_redis
+from kubetriage.redis_connection import REDIS_ERRORS, connect_redis
 from kubetriage.retrieval.searcher import RetrievalUnavailableError, RunbookSearcher, open_bundled
 
 _log = structlog.get_logger("agent")
@@ -52,7 +51,6 @@ class Service:
     diagnoser: Diagnoser
     model: str
     runs: asyncio.Semaphore
-    draining: bool = False
     _limits: ToolLimits = field(default_factory=ToolLimits)
 
     async def ask(self, request: AskRequest, claims: InternalClaims, request_id: str) -> AsyncGenerator[StreamEvent]:
@@ -151,7 +149,7 @@ class Service:
         checks = {"redis": "ok"}
         try:
             await self.redis.ping()
-        except (RedisError, OSError) as error:
+        except (*REDIS_ERRORS, OSError) as error:
             checks["redis"] = f"does not answer ({type(error).__name__})"
         return checks
 
@@ -171,7 +169,7 @@ class Service:
     async def _memory(self) -> AsyncIterator[None]:
         try:
             yield
-        except RedisError as error:
+        except REDIS_ERRORS as error:
             self.metrics.memory_failures.inc()
             _log.warning("memory unavailable", error_type=type(error).__name__)
             raise MemoryUnavailableError(

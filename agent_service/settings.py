@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_service.models import choose_model
+from kubetriage.redis_connection import RedisUrl
 from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
 from kubetriage.team_files import OwnRules, load_mutes, load_own_rules
 
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8081, ge=0, le=65535)
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
     # None: the bundled runbooks, searched in this process.
     chroma_url: str | None = None
 

@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(
         Admission, hosts=settings.hosts, body_bytes=settings.body_bytes, body_seconds=settings.body_seconds
     )
-    app.add_middleware(Observation, metrics=metrics)
+    app.add_middleware(Observation, metrics=metrics, lifecycle=lifecycle)
     return app
 
 

@@ -29,6 +29,7 @@ def call_for(
     body: BaseModel | None = None,
     session_id: str | None = None,
     accept: str = "application/json",
+    repeatable: bool = True,
 ) -> Call:
     """The call ``name`` of the agent, signed for ``caller``; the path defaults to its name."""
     return Call(
@@ -39,6 +40,7 @@ def call_for(
         traceparent=request.state.traceparent,
         body=None if body is None else body.model_dump_json(exclude_none=True).encode(),
         accept=accept,
+        repeatable=repeatable,
     )
 
 

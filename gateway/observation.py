@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core import Lifecycle
 from gateway.metrics import Metrics
 from gateway.problems import ClientGoneError, unexpected
 from kubetriage.telemetry.logging import log_request
@@ -26,21 +27,24 @@ _SECURITY = (
 )
 _DEFAULT_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _DEFAULT_CACHE = (b"cache-control", b"no-store")
+# While draining: the next request on this connection would meet a server that has gone.
+_CLOSE = (b"connection", b"close")
 UNMATCHED = "unmatched"
 
 
 class Observation:
     """See the module."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
         self._app = app
         self._metrics = metrics
+        self._lifecycle = lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, send, self._lifecycle)
         self._metrics.http.in_flight.inc()
         try:
             await self._app(scope, receive, exchange.send)
@@ -83,12 +87,13 @@ class Observation:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, lifecycle: Lifecycle) -> None:
         self.began = time.perf_counter()
         self.status = 0
         self.sent = 0
         self.started = False
         self._send = send
+        self._lifecycle = lifecycle
         self._state: dict[str, Any] = scope.setdefault("state", {})
         request_id = traceparent = None
         for name, value in scope["headers"]:
@@ -117,4 +122,6 @@ class _Exchange:
         headers.extend(item for item in (_DEFAULT_CSP, _DEFAULT_CACHE) if item[0] not in present)
         limits: dict[str, str] = self._state.get("rate_limit", {})
         headers.extend((name.lower().encode(), value.encode()) for name, value in limits.items())
+        if self._lifecycle.draining:
+            headers.append(_CLOSE)
         return headers

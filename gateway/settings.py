@@ -14,6 +14,7 @@ from limits import parse
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from kubetriage.redis_connection import RedisUrl
 from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
 
 PREFIX = "KUBETRIAGE_GATEWAY_"
@@ -44,7 +45,7 @@ class Settings(BaseSettings):
     tier: int = Field(default=1, ge=1, le=3)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
     agent_url: str = "http://127.0.0.1:8081"
 
     # Shared with the agent. The first signs; a comma separates keys during a rotation.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
@@ -38,7 +38,7 @@ class Breaker:
             raise StoreUnavailableError("the store did not answer a moment ago")
         try:
             yield
-        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+        except (RedisConnectionError, RedisTimeoutError, RedisClusterException, OSError, TimeoutError) as error:
             self._closed_until = time.monotonic() + self._retry_seconds
             self._on_failure()
             raise StoreUnavailableError("the store does not answer") from error

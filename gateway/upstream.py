@@ -1,6 +1,7 @@
 """The way to the agent: signed, tagged, bounded in time and size, its faults put into words.
 
-Nothing is retried here: a question may cost money and change a conversation.
+A call is made once more when it ended before anything of an answer came and nothing can have happened twice: it never
+reached the agent, or it only reads. A question may cost money and change a conversation.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _KEY_MISMATCH = frozenset({"internal_token_invalid", "internal_token_missing"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the agent. ``name`` is the label of metrics."""
+    """One call of the agent. ``name`` is the label of metrics; ``repeatable``: twice does what once does."""
 
     name: str
     method: str
@@ -40,6 +41,7 @@ class Call:
     traceparent: str
     body: bytes | None = None
     accept: str = "application/json"
+    repeatable: bool = True
 
 
 class UpstreamProblemError(Exception):
@@ -124,15 +126,23 @@ class Agent:
             headers["X-Session-ID"] = call.claims.session_id
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-        answer = await self._http.request(
-            call.method, self._base + call.path, data=call.body, headers=headers, allow_redirects=False
-        )
+        try:
+            answer = await self._send(call, headers)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if not call.repeatable and not isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            answer = await self._send(call, headers)
         if 200 <= answer.status < 300:
             return answer
         try:
             raise await _refusal(answer)
         finally:
             answer.close()
+
+    async def _send(self, call: Call, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        return await self._http.request(
+            call.method, self._base + call.path, data=call.body, headers=headers, allow_redirects=False
+        )
 
 
 async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -63,7 +63,7 @@ RULES: dict[str, dict[str, Any]] = {
     "maxUnavailable": {"type": ["integer", "string"]},
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "service.port": _PORT,
-    "external.port": _PORT,
+    "external.ports": {"type": "array", "items": _PORT, "minItems": 1},
     "nodePort": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535},
     "rbac.scope": {"enum": ["cluster", "namespaces"]},
     "runbooks.source": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,30}$", "not": {"const": "bundled"}},

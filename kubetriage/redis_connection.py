@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from pydantic import AfterValidator, SecretStr
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import SSLConnection, parse_url
@@ -21,13 +22,28 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException, RedisError
 
 _CONNECTIONS = 64  # of one process; with one server the rest queue for at most one timeout
 _PORTS = {"sentinel": 26379, "cluster": 6379}
+_FORMS = {
+    "sentinel": "such a Redis URL reads redis+sentinel://[user:password@]host[:port][,host...]/NAME-OF-THE-MASTER[/db]",
+    "cluster": "such a Redis URL reads redis+cluster://[user:password@]host[:port][,host...]",
+}
+# What a call can end with. A Cluster's client has a family of its own for "no node answers".
+REDIS_ERRORS = (RedisError, RedisClusterException)
 
 
 class RedisUrlError(ValueError):
     """The URL is none of the forms above. Its message never holds the URL, which may hold a password."""
+
+
+def _connectable(url: SecretStr) -> SecretStr:
+    connect_redis(url.get_secret_value())
+    return url
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_connectable)]  # a setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +83,7 @@ def connect_redis(url: str, *, timeout_seconds: float = 2.0, decode: bool = Fals
     options = address.options | options
     if kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        cluster = RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=1, **options)
+        cluster = RedisCluster(startup_nodes=nodes, **options)
         return cast("Redis", cluster)
     sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
         list(address.hosts),
@@ -82,7 +98,7 @@ def connect_redis(url: str, *, timeout_seconds: float = 2.0, decode: bool = Fals
 
 
 def _parse(url: str, kind: str) -> _Address:
-    if kind not in _PORTS:
+    if kind not in _FORMS:
         raise RedisUrlError("a Redis URL's scheme ends with +sentinel or +cluster, or has no plus")
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")
@@ -91,13 +107,13 @@ def _parse(url: str, kind: str) -> _Address:
     sentinel_password = query.pop("sentinel_password", None)
     service = path.pop(0) if kind == "sentinel" and path else ""
     if kind == "sentinel" and not service:
-        raise RedisUrlError("redis+sentinel://host/NAME needs the name under which the Sentinels watch the master")
+        raise RedisUrlError(_FORMS[kind])
     plain = f"{parts.scheme.partition('+')[0]}://{user}@host/{'/'.join(path)}?{urlencode(query)}"
     try:
         options: dict[str, Any] = dict(parse_url(plain))
         found = tuple(_host(one, _PORTS[kind]) for one in hosts.split(","))
     except ValueError as error:
-        raise RedisUrlError(f"redis+{kind}://[user:password@]host[:port][,host[:port]...]") from error
+        raise RedisUrlError(_FORMS[kind]) from error
     tls = options.pop("connection_class", None) is SSLConnection
     del options["host"]
     return _Address(

@@ -52,14 +52,17 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 class RedisServer:
     port: int
     directory: Path
+    options: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()  # instead of a redis-server's own
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.start()
 
     def start(self) -> None:
+        usual = ("redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes")
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"],
+            self.command or (*usual, *self.options),
             cwd=self.directory,
             stdout=subprocess.DEVNULL,
         )

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from agent_service.errors import SessionBusyError
+from kubetriage.redis_connection import REDIS_ERRORS
 
 # Seconds that the lock of a killed agent outlives it; a living one renews it three times in that time.
 _LIFETIME = 9.0
@@ -68,7 +68,7 @@ class RedisLocks:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
             # It ends by itself when Redis cannot be told.
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*REDIS_ERRORS, OSError):
                 await self._redis.eval(_RELEASE, 1, key, token)
 
     async def _acquire(self, key: str, token: str) -> None:
@@ -84,7 +84,7 @@ class RedisLocks:
             await asyncio.sleep(self._lifetime / 3)
             try:
                 kept = await self._redis.eval(_RENEW, 1, key, token, str(int(self._lifetime * 1000)))
-            except (RedisError, OSError):
+            except (*REDIS_ERRORS, OSError):
                 kept = asyncio.get_running_loop().time() < lost_after
             else:
                 lost_after = asyncio.get_running_loop().time() + self._lifetime

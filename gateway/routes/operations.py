@@ -61,7 +61,9 @@ async def _persistent(gateway: Gateway) -> bool:
             info = await client.info("persistence")
     except StoreUnavailableError:  # managed Redis may not allow INFO: no reason to warn
         return True
-    enabled = bool(info.get("aof_enabled", 1))
+    # A Cluster answers for each of its servers.
+    each = [one for one in info.values() if isinstance(one, dict)] or [info]
+    enabled = all(one.get("aof_enabled", 1) for one in each)
     gateway.metrics.persistent.set(int(enabled))
     return enabled
 

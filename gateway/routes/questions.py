@@ -93,6 +93,7 @@ async def _forward(request: Request, caller: Caller, question: AskRequest, sessi
         body=question.model_copy(update={"session_id": session_id}),
         session_id=session_id,
         accept=_EVENT_STREAM if stream else "application/json",
+        repeatable=False,
     )
     if not stream:
         return await fetch_json(request, call, AskResponse)

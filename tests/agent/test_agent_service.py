@@ -233,6 +233,32 @@ async def test_sigterm_ends_it_cleanly(http: aiohttp.ClientSession, shared_redis
     assert "Traceback" not in running.log.read_text()
 
 
+async def test_a_draining_agent_ends_each_connection_with_an_answer(tmp_path: Path, shared_redis: RedisServer) -> None:
+    """A connection that it closed in silence would swallow a question that is on its way."""
+    running = start_agent(tmp_path, shared_redis.url)
+    search = {"url": f"{running.url}/internal/v1/search", "json": {"query": "oom"}, "headers": headers()}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as kept:
+        async with kept.post(**search) as answer:
+            assert answer.status == 200
+            assert "Connection" not in answer.headers
+            await answer.read()
+        running.process.terminate()
+
+        async def draining() -> bool:
+            async with aiohttp.ClientSession() as other, other.get(f"{running.url}/readyz") as answer:
+                return answer.status == 503
+
+        await eventually(draining)
+        async with kept.post(**search) as answer:
+            assert (answer.status, answer.headers["Connection"]) == (200, "close")
+            await answer.read()
+
+        async def ended() -> bool:
+            return running.process.poll() is not None
+
+        await eventually(ended, 10)
+
+
 def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path) -> None:
     environment = {**os.environ, "KUBETRIAGE_AGENT_INTERNAL_KEY": "short", "PYTHONPATH": "."}
     done = subprocess.run(

@@ -57,7 +57,7 @@ async def wire(shared_redis: RedisServer) -> AsyncIterator[tuple[Wire, str]]:
 
 async def test_a_call_on_a_connection_that_is_gone_is_made_on_a_new_one(wire: tuple[Wire, str]) -> None:
     proxy, url = wire
-    client = connect_redis(url)
+    client: Any = connect_redis(url)
     await asyncio.gather(*(client.set(f"lost:{number}", number) for number in range(8)))
     proxy.cut()
     assert [int(await client.get(f"lost:{number}")) for number in range(8)] == list(range(8))

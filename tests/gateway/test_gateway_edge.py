@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 import redis
@@ -306,9 +305,7 @@ def test_a_wrong_configuration_ends_with_one_clear_line(settings, message):
 def test_nothing_heavy_is_imported():
     heavy = "kubernetes chromadb langchain langchain_core numpy onnxruntime agent_service coredis"
     code = f"import gateway.__main__, sys; print([m for m in {heavy.split()!r} if m in sys.modules])"
-    began = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True
     )
     assert ended.stdout.strip() == b"[]"
-    assert time.monotonic() - began < 5  # ≤ 1 s alone; this machine is shared

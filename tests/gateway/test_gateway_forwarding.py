@@ -110,6 +110,16 @@ async def test_faults_of_the_agent_become_problems(gateway, http, ada, script, e
     assert (await send(http, "GET", f"{gateway.url}/v1/sessions", headers=ada)).json["sessions"] == []
 
 
+async def test_what_only_reads_is_asked_once_more_and_a_question_is_not(gateway, http, ada, agent_url):
+    """An agent that goes away closes connections on which the gateway is just about to ask."""
+    reply = await send(http, "POST", f"{gateway.url}/v1/diagnose", headers=ada, json={"question": "cut once"})
+    assert reply.status == 200, reply.body
+    reply = await ask(http, gateway, ada, question="cut once")
+    assert (reply.status, reply.json["code"]) == (502, "agent_failed")
+    calls = (await seen_by_agent(http, agent_url))["calls"]
+    assert [call["path"] for call in calls][-3:] == ["/internal/v1/diagnose"] * 2 + ["/internal/v1/ask"]
+
+
 async def test_a_newer_agents_fields_are_passed_on_during_an_upgrade(gateway, http, ada):
     reply = await ask(http, gateway, ada, question="newer version")
     assert (reply.status, reply.json["later"]) == (200, 1)

@@ -15,6 +15,7 @@ from kubetriage.contracts.events import Answer, RunStarted, Token, to_sse
 from kubetriage.safety.internal_tokens import verify_internal
 
 SEEN: dict[str, list] = {"calls": [], "cancelled": []}
+CUT: set[str] = set()
 KEY = sys.argv[2]
 
 
@@ -56,6 +57,9 @@ async def behave(script: str, request: web.Request) -> web.StreamResponse | None
         case "refused key":
             return problem(401, "internal_token_invalid")
         case "cut":
+            request.transport.close()
+        case "cut once" if SEEN["calls"][-1]["claims"]["request_id"] not in CUT:
+            CUT.add(SEEN["calls"][-1]["claims"]["request_id"])
             request.transport.close()
     return None
 
