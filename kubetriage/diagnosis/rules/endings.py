@@ -1,15 +1,14 @@
-"""Things that do not go away, pods that were sent away, and webhooks that let nothing in."""
+"""Things that do not go away, and pods that were sent away."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 
 from kubetriage.contracts.diagnosis import ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
-from kubetriage.diagnosis.rules.admission import lacks_pods
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView, EventNote
 from kubetriage.state.objects import (
@@ -28,8 +27,6 @@ from kubetriage.state.snapshot import Object
 PATIENCE = timedelta(minutes=1)
 RECENT = timedelta(minutes=30)
 SETTLED = timedelta(minutes=5)
-_CALLING = re.compile(r"failed calling webhook \"(?P<name>[^\"]+)\"")
-_DENIED = re.compile(r"admission webhook \"(?P<name>[^\"]+)\" denied the request")
 
 
 @rule("pods", "namespaces", "apiservices", "deployments", "replicasets", "statefulsets")
@@ -92,54 +89,6 @@ def _is_well(view: ClusterView, workload: ObjectRef) -> bool:
     return bool(live) and all(is_ready(pod) for pod in live)
 
 
-@rule(
-    "events", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "replicasets", "statefulsets",
-    "daemonsets", "jobs",
-)  # fmt: skip
-def find_webhook_refusals(view: ClusterView) -> Iterable[Suspect]:
-    for note in view.all_events("FailedCreate"):
-        since = view.ago(note.last)
-        if since is not None and since > RECENT:
-            continue
-        called, denied = _CALLING.search(note.message), _DENIED.search(note.message)
-        match = called or denied
-        if match is None:
-            continue
-        about = ObjectRef(kind=note.kind, name=note.name, namespace=note.namespace)
-        owner = view.find(about)
-        gone = owner is None and view.snapshot.was_read(f"{note.kind.lower()}s", note.namespace)
-        if gone or (owner is not None and not lacks_pods(note.kind, owner)):
-            continue
-        cause = "webhook_denied" if denied else "webhook_unavailable"
-        if called and "x509" in note.message:
-            cause = "webhook_certificate_invalid"
-        config = next(iter(_configurations(view, match["name"])), None)
-        target = config or (view.workload_of(owner, note.kind) if owner is not None else about)
-        yield suspect(
-            cause,
-            target,
-            title=f"webhook {match['name']} lets no pods in",
-            explanation=f"The pods of {note.name} are refused: {quotes.shorten(note.message, 240)}",
-            evidence=[quotes.event(note)],
-            remediation=[
-                quotes.look("See the webhook", f"kubectl get {target.kind.lower()} {target.name} -o yaml"),
-                quotes.change("Repair its Service and certificate, or narrow what it applies to"),
-            ],
-            severity=Severity.CRITICAL,
-            confidence=0.93,
-        )
-
-
-def _configurations(view: ClusterView, webhook: str) -> Iterator[ObjectRef]:
-    for plural, kind in (
-        ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
-        ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
-    ):
-        for item in view.snapshot.items(plural):
-            if any(entry.get("name") == webhook for entry in item.get("webhooks") or ()):
-                yield ref_of(kind, item)
-
-
 def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Suspect:
     ref = ref_of(kind, item)
     finalizers = [str(entry) for entry in item["metadata"].get("finalizers") or ()]
@@ -181,4 +130,4 @@ def _endless(view: ClusterView, kind: str, item: Object, since: timedelta) -> Su
     )
 
 
-RULES = (find_endless_deletions, find_evictions, find_webhook_refusals)
+RULES = (find_endless_deletions, find_evictions)

@@ -1,10 +1,11 @@
-"""Admission webhooks that must answer and cannot: the next object that they watch is refused.
+"""Admission webhooks that must answer and cannot, and those that have refused pods.
 
 https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#failure-policy
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,12 +13,16 @@ from typing import Any
 from kubetriage.contracts.diagnosis import Evidence, ObjectRef, Severity
 from kubetriage.diagnosis import quotes
 from kubetriage.diagnosis.rule import rule
+from kubetriage.diagnosis.rules.admission import lacks_pods
 from kubetriage.diagnosis.suspect import Depth, Suspect, suspect
 from kubetriage.diagnosis.view import ClusterView
 from kubetriage.state.objects import created_at, is_ready, ref_of, spec_of
 from kubetriage.state.snapshot import Object
 
 PATIENCE = timedelta(minutes=2)  # its pods may be starting
+RECENT = timedelta(minutes=30)  # of a refusal
+_CALLING = re.compile(r"failed calling webhook \"(?P<name>[^\"]+)\"")
+_DENIED = re.compile(r"admission webhook \"(?P<name>[^\"]+)\" denied the request")
 _KINDS = {
     "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
@@ -95,4 +100,46 @@ def _suspect(
     )
 
 
-RULES = (find_unreachable_webhooks,)
+@rule("events", *_KINDS, "replicasets", "statefulsets", "daemonsets", "jobs")
+def find_webhook_refusals(view: ClusterView) -> Iterable[Suspect]:
+    for note in view.all_events("FailedCreate"):
+        since = view.ago(note.last)
+        if since is not None and since > RECENT:
+            continue
+        called, denied = _CALLING.search(note.message), _DENIED.search(note.message)
+        match = called or denied
+        if match is None:
+            continue
+        about = ObjectRef(kind=note.kind, name=note.name, namespace=note.namespace)
+        owner = view.find(about)
+        gone = owner is None and view.snapshot.was_read(f"{note.kind.lower()}s", note.namespace)
+        if gone or (owner is not None and not lacks_pods(note.kind, owner)):
+            continue
+        cause = "webhook_denied" if denied else "webhook_unavailable"
+        if called and "x509" in note.message:
+            cause = "webhook_certificate_invalid"
+        config = next(iter(_configurations(view, match["name"])), None)
+        target = config or (view.workload_of(owner, note.kind) if owner is not None else about)
+        yield suspect(
+            cause,
+            target,
+            title=f"webhook {match['name']} lets no pods in",
+            explanation=f"The pods of {note.name} are refused: {quotes.shorten(note.message, 240)}",
+            evidence=[quotes.event(note)],
+            remediation=[
+                quotes.look("See the webhook", f"kubectl get {target.kind.lower()} {target.name} -o yaml"),
+                quotes.change("Repair its Service and certificate, or narrow what it applies to"),
+            ],
+            severity=Severity.CRITICAL,
+            confidence=0.93,
+        )
+
+
+def _configurations(view: ClusterView, webhook: str) -> Iterator[ObjectRef]:
+    for plural, kind in _KINDS.items():
+        for item in view.snapshot.items(plural):
+            if any(entry.get("name") == webhook for entry in item.get("webhooks") or ()):
+                yield ref_of(kind, item)
+
+
+RULES = (find_unreachable_webhooks, find_webhook_refusals)
