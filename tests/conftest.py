@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,6 +24,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("cluster"):
             item.add_marker(reason)
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that would ask another machine fails, but for those of a real cluster."""
+    if request.node.get_closest_marker("cluster") or request.node.get_closest_marker("e2e"):
+        return
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def checked(address: Any) -> Any:
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            pytest.fail(f"a test connects to {host}")
+        return address
+
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: connect(self, checked(address)))
+    monkeypatch.setattr(socket.socket, "connect_ex", lambda self, address: connect_ex(self, checked(address)))
 
 
 @pytest.fixture(scope="session")
