@@ -4,7 +4,7 @@ PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
 STATE ?= .run
 
-.PHONY: help setup run test test-cluster test-e2e images lint format bench eval sample docs requirements clean
+.PHONY: help setup run test test-cluster test-e2e images sbom lint format bench eval sample docs requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test-cluster: setup ## real faults in the cluster that KUBECONFIG names
 
 images: ## build the images with docker, podman or buildah and print their sizes (LOAD=1: into the cluster, too)
 	@scripts/images.sh
+
+sbom: setup ## what the images hold of Python packages, as CycloneDX in build/sbom
+	@scripts/sbom.sh
 
 test-e2e: setup ## build and load the images, install the chart in the cluster that KUBECONFIG names, break it
 	@LOAD=1 scripts/images.sh && $(PY) -m pytest -q -m e2e tests/e2e
@@ -46,7 +49,7 @@ docs: setup ## regenerate docs/causes.md and docs/diagnosis.schema.json
 	@$(PY) -m kubetriage.cli.generate
 
 requirements: setup ## pin all requirement files anew
-	@for name in gateway agent ingest dev uv; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$name.in -o requirements/$$name.txt; done
+	@for name in gateway agent ingest dev sbom uv; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove .venv, state and caches
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
