@@ -38,6 +38,13 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
+def _secret(path: Path, variable: str) -> SecretStr:
+    try:
+        return SecretStr(path.read_text().strip())
+    except OSError as error:
+        raise ValueError(f"{variable} cannot be read: {error.strerror or 'unreadable'}") from error
+
+
 class Settings(BaseSettings):
     """The agent's configuration. Durations are seconds."""
 
@@ -67,6 +74,7 @@ class Settings(BaseSettings):
 
     model: str | None = Field(default=None, validation_alias=_usual("MODEL"))
     openai_api_key: SecretStr | None = Field(default=None, validation_alias=_usual("OPENAI_API_KEY"))
+    openai_api_key_file: Path | None = None
     openai_base_url: str | None = Field(default=None, validation_alias=_usual("OPENAI_BASE_URL"))
     model_seconds: Seconds = 60.0
     model_output_tokens: int = Field(default=2000, ge=64, le=100_000)
@@ -90,14 +98,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.internal_key_file is not None:
-            try:
-                text = self.internal_key_file.read_text().strip()
-            except OSError as error:
-                reason = error.strerror or "unreadable"
-                raise ValueError(f"{PREFIX}INTERNAL_KEY_FILE cannot be read: {reason}") from error
-            # Frozen for everybody else; this is still construction.
-            object.__setattr__(self, "internal_key", SecretStr(text))
+        for name in ("internal_key", "openai_api_key"):
+            path: Path | None = getattr(self, f"{name}_file")
+            if path is not None:
+                # Frozen for everybody else; this is still construction.
+                object.__setattr__(self, name, _secret(path, f"{PREFIX}{name.upper()}_FILE"))
         if not self.internal_keys or any(len(key) < MINIMUM_KEY_LENGTH for key in self.internal_keys):
             raise ValueError(
                 f"{PREFIX}INTERNAL_KEY (or _FILE) must hold the key shared with the gateway, "
