@@ -36,6 +36,10 @@ class DrainingServer(uvicorn.Server):
         self._leaving: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not now: a signal comes at any line, also within a log's, whose lock the next line would wait for.
+        asyncio.get_running_loop().call_soon_threadsafe(self._begin_to_leave, sig, frame)
+
+    def _begin_to_leave(self, sig: int, frame: FrameType | None) -> None:
         if self._app.state.draining:  # the second signal: somebody is in a hurry
             super().handle_exit(sig, frame)
             return
