@@ -14,7 +14,8 @@ RUN /venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes
 COPY scripts/trim.py scripts/
 COPY kubetriage kubetriage
 COPY gateway gateway
-RUN /venv/bin/python scripts/trim.py gateway.__main__ uvloop uvicorn.protocols.http.httptools_impl
+RUN /venv/bin/python scripts/trim.py gateway.__main__ kubetriage.telemetry.otlp requests uvloop \
+    uvicorn.protocols.http.httptools_impl
 
 FROM build AS build-agent
 RUN /venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes \
@@ -22,9 +23,9 @@ RUN /venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes
 COPY scripts/trim.py scripts/
 COPY kubetriage kubetriage
 COPY agent_service agent_service
-RUN /venv/bin/python scripts/trim.py agent_service.__main__ agent_service.models.vendor uvloop \
-    uvicorn.protocols.http.httptools_impl kubetriage.retrieval.chroma_store chromadb.api.async_fastapi \
-    bm25s onnxruntime tokenizers
+RUN /venv/bin/python scripts/trim.py agent_service.__main__ agent_service.models.vendor kubetriage.telemetry.otlp \
+    requests uvloop uvicorn.protocols.http.httptools_impl kubetriage.retrieval.chroma_store \
+    chromadb.api.async_fastapi bm25s onnxruntime tokenizers
 
 FROM build AS build-ingest
 RUN /venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes \
@@ -32,8 +33,9 @@ RUN /venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes
 COPY scripts/trim.py scripts/
 COPY kubetriage kubetriage
 COPY rag_ingest rag_ingest
-RUN /venv/bin/python scripts/trim.py rag_ingest.__main__ uvloop uvicorn.protocols.http.httptools_impl \
-    kubetriage.retrieval.chroma_store chromadb.api.async_fastapi bm25s onnxruntime tokenizers
+RUN /venv/bin/python scripts/trim.py rag_ingest.__main__ kubetriage.telemetry.otlp requests uvloop \
+    uvicorn.protocols.http.httptools_impl kubetriage.retrieval.chroma_store chromadb.api.async_fastapi \
+    bm25s onnxruntime tokenizers
 
 FROM ${PYTHON} AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/app HOME=/tmp KUBETRIAGE_CACHE=/tmp

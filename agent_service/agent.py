@@ -9,7 +9,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
-from agent_service.middleware import BuiltinFallback, DiagnosisFirst, StepLimit, TurnWindow
+from agent_service.middleware import BuiltinFallback, DiagnosisFirst, StepLimit, TracedModel, TurnWindow
 from agent_service.models.builtin.chat_model import BuiltinChatModel
 from agent_service.prompts import system_prompt
 from agent_service.run_context import RunContext
@@ -25,6 +25,7 @@ def build_agent(model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], *,
     if not isinstance(model, BuiltinChatModel):
         # Outermost first: the diagnosis needs no model, the fallback stands around the model alone.
         middleware += [DiagnosisFirst(), BuiltinFallback(BuiltinChatModel())]
+    middleware.append(TracedModel())
     return create_agent(
         model,
         build_tools(),
@@ -34,8 +35,3 @@ def build_agent(model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], *,
         checkpointer=checkpointer,
         name="kubetriage",
     )
-
-
-def model_name(model: BaseChatModel) -> str:
-    """What answers and metrics call it."""
-    return str(getattr(model, "model_name", None) or model._llm_type)

@@ -15,6 +15,7 @@ from agent_service.routes import internal, operations
 from agent_service.service import build_service
 from agent_service.settings import Settings
 from kubetriage import __version__
+from kubetriage.telemetry.exporting import exported_spans
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -23,14 +24,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = app.state.service = build_service(settings, metrics)
-        warming = asyncio.create_task(service.warm_up())
-        try:
-            yield
-        finally:
-            warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
-            await service.aclose()
+        async with exported_spans("kubetriage-agent"):
+            service = app.state.service = build_service(settings, metrics)
+            warming = asyncio.create_task(service.warm_up())
+            try:
+                yield
+            finally:
+                warming.cancel()
+                await asyncio.gather(warming, return_exceptions=True)
+                await service.aclose()
 
     app = FastAPI(
         title="Kubetriage agent",
@@ -41,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        # See gateway/app.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.draining = False
     app.state.internal_keys = settings.internal_keys

@@ -8,8 +8,9 @@ from uuid import uuid4
 from langchain_core.language_models.chat_models import BaseChatModel
 from langgraph.checkpoint.memory import InMemorySaver
 
-from agent_service.agent import build_agent, model_name
+from agent_service.agent import build_agent
 from agent_service.diagnosing import Diagnoser
+from agent_service.models import model_name
 from agent_service.models.builtin.chat_model import BuiltinChatModel
 from agent_service.run_context import RunContext
 from agent_service.runs import run_question

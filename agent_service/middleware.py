@@ -24,6 +24,7 @@ from agent_service.models.builtin.diagnosis_text import render_diagnosis
 from agent_service.models.builtin.entities import find_entities
 from agent_service.models.builtin.intent import Kind, recognize
 from agent_service.run_context import RunContext
+from agent_service.spans import chat_span, usage_of
 from agent_service.tools.directory import NAMED, read_directory
 
 _ABOUT_FAULTS = frozenset({Kind.WHY, Kind.HEALTH, Kind.FIX})
@@ -94,6 +95,17 @@ class BuiltinFallback(AgentMiddleware[Any, Any]):
                 return await handler(request.override(model=self._builtin))
             except Exception as second:
                 raise ModelUnavailableError("The language model does not answer, and no other could.") from second
+
+
+class TracedModel(AgentMiddleware[Any, Any]):
+    """A span for each call of a model; innermost, so that a fallback's call has one of its own."""
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: Handler) -> Any:
+        context: RunContext = request.runtime.context
+        with chat_span(request.model, context.span) as call:
+            response = await handler(request)
+            call.set(usage_of(response.result))
+        return response
 
 
 class DiagnosisFirst(AgentMiddleware[Any, Any]):

@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent_service.metrics import Metrics
 from agent_service.problems import problem_of, problem_response
 from kubetriage.telemetry.logging import log_request
-from kubetriage.telemetry.tracing import accept_request_id, continue_trace
+from kubetriage.telemetry.spans import QUIET_PATHS, Span, describe_answer, request_span
+from kubetriage.telemetry.tracing import accept_request_id
 
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 # While draining: the gateway's next request on this connection would meet an agent that has gone.
 _CLOSE = (b"connection", b"close")
 _log = structlog.get_logger("agent")
@@ -31,8 +31,12 @@ class Observation:
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = accept_request_id(headers.get(b"x-request-id"))
-        trace = continue_trace(headers.get(b"traceparent"))
+        with request_span(scope, headers.get(b"traceparent")) as span:
+            await self._observe(scope, receive, send, accept_request_id(headers.get(b"x-request-id")), span)
+
+    async def _observe(self, scope: Scope, receive: Receive, send: Send, request_id: str, span: Span) -> None:
+        trace_id = span.trace.trace_id
+        span.set({"kubetriage.request.id": request_id})
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         began, status, sent = time.perf_counter(), 0, 0
@@ -49,7 +53,7 @@ class Observation:
             await send(message)
 
         self._metrics.http.in_flight.inc()
-        structlog.contextvars.bind_contextvars(**{"http.request.id": request_id, "trace.id": trace.trace_id})
+        structlog.contextvars.bind_contextvars(**{"http.request.id": request_id, "trace.id": trace_id})
         try:
             await self._app(scope, receive, observed)
         # The edge of the process: whatever it was, the caller gets a problem and the log the reason.
@@ -61,9 +65,11 @@ class Observation:
         finally:
             self._metrics.http.in_flight.dec()
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "unmatched")
+            matched = getattr(scope.get("route"), "path", None)
+            route = matched or "unmatched"
+            describe_answer(span, method=scope["method"], route=matched, status=status or 499)
             self._metrics.http.observe(method=scope["method"], route=route, status=status or 499, seconds=seconds)
-            if route not in _QUIET or status != 200:
+            if route not in QUIET_PATHS or status != 200:
                 log_request(
                     _log,
                     method=scope["method"],
@@ -72,7 +78,7 @@ class Observation:
                     status=status or 499,
                     seconds=seconds,
                     request_id=request_id,
-                    trace_id=trace.trace_id,
+                    trace_id=trace_id,
                     user=state.get("subject"),
                     client=(scope.get("client") or [None])[0],
                     sent_bytes=sent,

@@ -8,6 +8,7 @@ from agent_service.diagnosing import Diagnoser
 from agent_service.scoped_reader import ScopedReader
 from kubetriage.contracts.diagnosis import Diagnosis
 from kubetriage.retrieval.searcher import RunbookSearcher
+from kubetriage.telemetry.spans import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class ToolLimits:
 @dataclass(slots=True, kw_only=True)
 class RunContext:
     """Lives for one question. ``namespace`` is where to look when the question names none; ``degraded``
-    parts did not work; ``limit`` is the ceiling that ended the run."""
+    parts did not work; ``limit`` is the ceiling that ended the run; ``span`` is the run's own."""
 
     reader: ScopedReader
     searcher: RunbookSearcher | None = None
@@ -36,3 +37,4 @@ class RunContext:
     degraded: set[str] = field(default_factory=set)
     limit: str | None = None
     diagnosis: Diagnosis | None = None
+    span: Span | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ from agent_service.agent import Agent
 from agent_service.errors import RunTimeoutError
 from agent_service.memory.transcript import finished_call, tool_calls_of
 from agent_service.middleware import partial_answer
+from agent_service.own_task import in_own_task
 from agent_service.run_context import RunContext
+from agent_service.spans import invoke_agent_span, outcome_of
 from kubetriage.contracts.api import AskResponse, Source, ToolCall, Usage
 from kubetriage.contracts.events import Answer, RunStarted, StreamEvent, Token, ToolFinished, ToolStarted
 
@@ -50,8 +53,8 @@ async def run_question(
     progress = _Progress()
     yield RunStarted(session_id=context.session_id, request_id=context.request_id, model=model)
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 200}
-    try:
-        async with asyncio.timeout(seconds):
+    with invoke_agent_span(model, context.session_id) as context.span:
+        try:
             stream = agent.astream(
                 {"messages": [HumanMessage(question)]},
                 config,
@@ -59,19 +62,21 @@ async def run_question(
                 stream_mode=["updates", "messages"],
                 durability="exit",
             )
-            async for part in stream:
-                mode, data = part
-                for event in _events(mode, data, progress):
-                    yield event
-    except TimeoutError as error:
-        context.limit = "seconds"
-        if context.diagnosis is None:
-            raise RunTimeoutError(
-                f"The question took longer than {seconds:g} s; ask about one namespace or one object."
-            ) from error
-        progress.text = partial_answer(context, f"I ran out of time after {seconds:g} s.")
-        yield Token(text=progress.text)
-    yield Answer(answer=_answer(context, progress, model, time.perf_counter() - began))
+            async with asyncio.timeout(seconds), aclosing(in_own_task(stream)) as parts:
+                async for mode, data in parts:
+                    for event in _events(mode, data, progress):
+                        yield event
+        except TimeoutError as error:
+            context.limit = "seconds"
+            if context.diagnosis is None:
+                raise RunTimeoutError(
+                    f"The question took longer than {seconds:g} s; ask about one namespace or one object."
+                ) from error
+            progress.text = partial_answer(context, f"I ran out of time after {seconds:g} s.")
+            yield Token(text=progress.text)
+        answer = _answer(context, progress, model, time.perf_counter() - began)
+        context.span.set(outcome_of(answer))
+    yield Answer(answer=answer)
 
 
 def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:

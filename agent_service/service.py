@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 from redis.asyncio import Redis
 
-from agent_service.agent import Agent, build_agent, model_name
+from agent_service.agent import Agent, build_agent
 from agent_service.authentication import check_namespace, thread_of
 from agent_service.clusters import Clusters
 from agent_service.diagnosing import Diagnoser
@@ -21,7 +21,7 @@ from agent_service.memory.checkpointer import RedisCheckpointer
 from agent_service.memory.locks import RedisLocks, SessionLocks
 from agent_service.memory.transcript import render_transcript
 from agent_service.metrics import Metrics
-from agent_service.models import build_model
+from agent_service.models import build_model, model_name
 from agent_service.run_context import RunContext, ToolLimits
 from agent_service.runs import run_question
 from agent_service.scoped_reader import ScopedReader
@@ -72,16 +72,18 @@ class Service:
         self.metrics.runs_active.inc()
         try:
             async with self.runs, self._memory(), self.locks.hold(thread):
-                async for event in run_question(
+                run = run_question(
                     self.agent,
                     request.question,
                     context,
                     thread=thread,
                     model=self.model,
                     seconds=self.settings.run_seconds,
-                ):
-                    outcome = self._count(event) or outcome
-                    yield event
+                )
+                async with contextlib.aclosing(run) as events:
+                    async for event in events:
+                        outcome = self._count(event) or outcome
+                        yield event
         except RunTimeoutError:
             outcome = "timeout"
             raise

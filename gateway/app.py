@@ -30,6 +30,7 @@ from gateway.upstream import Agent, UpstreamProblemError
 from gateway.users import Users
 from kubetriage import __version__
 from kubetriage.redis_connection import connect_redis
+from kubetriage.telemetry.exporting import exported_spans
 
 # Tier 1 keeps its keys in Redis; in `kubetriage serve` both start at the same time.
 _WAIT_FOR_REDIS_SECONDS = 10.0
@@ -47,13 +48,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        gateway = await _assemble(settings, metrics, lifecycle)
-        app.state.gateway = gateway
-        try:
-            yield
-        finally:
-            await gateway.agent.close()
-            await gateway.redis.aclose()
+        async with exported_spans("kubetriage-gateway"):
+            gateway = await _assemble(settings, metrics, lifecycle)
+            app.state.gateway = gateway
+            try:
+                yield
+            finally:
+                await gateway.agent.close()
+                await gateway.redis.aclose()
 
     app = FastAPI(
         title="Kubetriage",
@@ -64,6 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        # What FastAPI would record by itself has messages of exceptions in it; kubetriage.telemetry.spans has none.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.lifecycle = lifecycle
     for module in (auth, questions, sessions, operations, docs):

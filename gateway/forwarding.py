@@ -37,7 +37,6 @@ def call_for(
         method=method,
         path=path or f"/internal/v1/{name}",
         claims=caller.claims(request.state.request_id, session_id),
-        traceparent=request.state.traceparent,
         body=None if body is None else body.model_dump_json(exclude_none=True).encode(),
         accept=accept,
         repeatable=repeatable,

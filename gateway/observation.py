@@ -16,10 +16,10 @@ from gateway.core import Lifecycle
 from gateway.metrics import Metrics
 from gateway.problems import ClientGoneError, unexpected
 from kubetriage.telemetry.logging import log_request
-from kubetriage.telemetry.tracing import accept_request_id, continue_trace
+from kubetriage.telemetry.spans import QUIET_PATHS, Span, describe_answer, request_span
+from kubetriage.telemetry.tracing import accept_request_id
 
 _log = structlog.get_logger("gateway.access")
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds, never interesting
 _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -30,6 +30,7 @@ _DEFAULT_CACHE = (b"cache-control", b"no-store")
 # While draining: the next request on this connection would meet a server that has gone.
 _CLOSE = (b"connection", b"close")
 UNMATCHED = "unmatched"
+_READ = frozenset({b"x-request-id", b"traceparent"})
 
 
 class Observation:
@@ -44,7 +45,13 @@ class Observation:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._lifecycle)
+        given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
+        with request_span(scope, given.get(b"traceparent")) as span:
+            await self._observe(
+                scope, receive, _Exchange(scope, send, self._lifecycle, given.get(b"x-request-id"), span)
+            )
+
+    async def _observe(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         self._metrics.http.in_flight.inc()
         try:
             await self._app(scope, receive, exchange.send)
@@ -63,10 +70,12 @@ class Observation:
     def _finish(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
         # Routes are declared with their full path, so this is the template (stack note, section 3).
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        matched = getattr(scope.get("route"), "path", None)
+        route = matched or UNMATCHED
         status = exchange.status or 499
+        describe_answer(exchange.span, method=scope["method"], route=matched, status=status)
         self._metrics.http.observe(method=scope["method"], route=route, status=status, seconds=seconds)
-        if route in _QUIET and status == 200:
+        if route in QUIET_PATHS and status == 200:
             return
         client = scope.get("client")
         log_request(
@@ -77,7 +86,7 @@ class Observation:
             status=status,
             seconds=seconds,
             request_id=exchange.request_id,
-            trace_id=exchange.trace_id,
+            trace_id=exchange.span.trace.trace_id,
             user=scope["state"].get("user"),
             client=client[0] if client else None,
             sent_bytes=exchange.sent,
@@ -87,7 +96,7 @@ class Observation:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, lifecycle: Lifecycle) -> None:
+    def __init__(self, scope: Scope, send: Send, lifecycle: Lifecycle, request_id: str | None, span: Span) -> None:
         self.began = time.perf_counter()
         self.status = 0
         self.sent = 0
@@ -95,17 +104,10 @@ class _Exchange:
         self._send = send
         self._lifecycle = lifecycle
         self._state: dict[str, Any] = scope.setdefault("state", {})
-        request_id = traceparent = None
-        for name, value in scope["headers"]:
-            if name == b"x-request-id":
-                request_id = value.decode("latin-1")
-            elif name == b"traceparent":
-                traceparent = value.decode("latin-1")
-        trace = continue_trace(traceparent)
         self.request_id = accept_request_id(request_id)
-        self.trace_id = trace.trace_id
+        self.span = span
         self._state["request_id"] = self.request_id
-        self._state["traceparent"] = trace.header
+        span.set({"kubetriage.request.id": self.request_id})
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 from pydantic import ValidationError
+from yarl import URL
 
 from gateway.metrics import Metrics
 from gateway.problems import ApiError
@@ -22,6 +23,7 @@ from gateway.sockets import watched_socket
 from kubetriage.contracts.identity import InternalClaims
 from kubetriage.contracts.problems import Problem
 from kubetriage.safety.internal_tokens import sign_internal
+from kubetriage.telemetry.spans import Attributes, Span, span
 
 _CONNECTIONS = 512
 # Below uvicorn's 5 s, so that we never write into a connection the agent is just closing.
@@ -38,7 +40,6 @@ class Call:
     method: str
     path: str
     claims: InternalClaims
-    traceparent: str
     body: bytes | None = None
     accept: str = "application/json"
     repeatable: bool = True
@@ -58,6 +59,8 @@ class Agent:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._base = settings.agent_url.rstrip("/")
+        address = URL(self._base)
+        self._address: Attributes = {"server.address": address.host or "", "server.port": address.port or 0}
         self._key = settings.internal_keys[0]
         self._answer_bytes = settings.answer_bytes
         self._metrics = metrics
@@ -87,8 +90,8 @@ class Agent:
 
     async def fetch(self, call: Call) -> bytes:
         """The whole JSON answer. An empty answer (204) is empty bytes."""
-        with self._judged(call):
-            answer = await self._begin(call)
+        with self._judged(call) as begun:
+            answer = await self._begin(call, begun)
             try:
                 return await _read_capped(answer, self._answer_bytes)
             finally:
@@ -96,30 +99,31 @@ class Agent:
 
     async def stream(self, call: Call) -> aiohttp.ClientResponse:
         """An open event stream; the caller closes it."""
-        with self._judged(call):
-            answer = await self._begin(call)
+        with self._judged(call) as begun:
+            answer = await self._begin(call, begun)
             if answer.content_type == "text/event-stream":
                 return answer
             answer.close()
         raise _garbage("the agent did not answer with an event stream")
 
     @contextmanager
-    def _judged(self, call: Call) -> Iterator[None]:
+    def _judged(self, call: Call) -> Iterator[Span]:
         began, outcome = time.perf_counter(), "error"
         try:
-            yield
+            with span(call.method, {"http.request.method": call.method, **self._address}, kind="client") as begun:
+                yield begun
             outcome = "ok"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unavailable(error) from error
         finally:
             self._metrics.upstream.labels(call.name, outcome).observe(time.perf_counter() - began)
 
-    async def _begin(self, call: Call) -> aiohttp.ClientResponse:
+    async def _begin(self, call: Call, begun: Span) -> aiohttp.ClientResponse:
         # Built from nothing, so no header of the caller, hop-by-hop or other, is ever passed on.
         headers = {
             "Authorization": f"Bearer {sign_internal(call.claims, self._key)}",
             "X-Request-ID": call.claims.request_id,
-            "traceparent": call.traceparent,
+            "traceparent": begun.trace.header,
             "Accept": call.accept,
         }
         if call.claims.session_id:
@@ -132,8 +136,10 @@ class Agent:
             if not call.repeatable and not isinstance(error, aiohttp.ClientConnectorError):
                 raise
             answer = await self._send(call, headers)
+        begun.set({"http.response.status_code": answer.status})
         if 200 <= answer.status < 300:
             return answer
+        begun.fail(str(answer.status))
         try:
             raise await _refusal(answer)
         finally:

@@ -19,6 +19,7 @@ from kubetriage.diagnosis.rule import Rule
 from kubetriage.state.logs import LogKey, LogText
 from kubetriage.state.resources import Resource
 from kubetriage.state.snapshot import Object, Snapshot
+from kubetriage.telemetry.spans import span
 
 Progress = Callable[[str], None]
 
@@ -123,15 +124,20 @@ async def investigate(
     allowed = (scope.namespace,) if scope.namespace else namespaces
     with _without_collector():
         say("reading objects")
-        snapshot = await read_snapshot(reader, resources_needed(scope, extra_rules), allowed, metrics)
+        with span("read_cluster") as reading:
+            snapshot = await read_snapshot(reader, resources_needed(scope, extra_rules), allowed, metrics)
+            reading.set({"kubetriage.objects": snapshot.count(), "kubetriage.unreadable": len(snapshot.unreadable)})
         examination = Examination(snapshot, scope, extra_rules)
         keys = examination.wanted_logs()
         if keys:
             say(f"reading {len(keys)} logs")
-            texts, unreadable = await read_logs(reader, keys)
+            with span("read_logs", {"kubetriage.logs": len(keys)}):
+                texts, unreadable = await read_logs(reader, keys)
             examination.add_logs(texts, unreadable)
         say(f"checking {snapshot.count()} objects")
-        diagnosis = examination.diagnose()
+        with span("check_rules") as checking:
+            diagnosis = examination.diagnose()
+            checking.set({"kubetriage.incidents": len(diagnosis.incidents)})
     return diagnosis.model_copy(update={"duration_seconds": round(time.perf_counter() - begin, 3)})
 
 

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from kubetriage.retrieval.chroma_store import ChromaStore
 from kubetriage.retrieval.searcher import RetrievalUnavailableError, default_embedder
-from rag_ingest.ingest import Ingested, ingest
+from kubetriage.telemetry.exporting import exported_spans
+from rag_ingest.ingest import SERVICE, Ingested, ingest
 from rag_ingest.settings import PREFIX, Settings
 
 _TELL_SECONDS = 5.0  # between two lines of progress in a log
@@ -62,16 +63,17 @@ async def _once(settings: Settings, store: ChromaStore) -> Ingested:
             told = time.monotonic()
             click.echo(f"  embedded {done} of {of} chunks", err=True)
 
-    try:
-        return await ingest(
-            store,
-            settings.paths,
-            source=settings.source,
-            progress=progress,
-            say=lambda line: click.echo(f"  {line}", err=True),
-        )
-    finally:
-        await store.aclose()
+    async with exported_spans(SERVICE):
+        try:
+            return await ingest(
+                store,
+                settings.paths,
+                source=settings.source,
+                progress=progress,
+                say=lambda line: click.echo(f"  {line}", err=True),
+            )
+        finally:
+            await store.aclose()
 
 
 def _serve(settings: Settings, store: ChromaStore) -> None:
@@ -80,7 +82,7 @@ def _serve(settings: Settings, store: ChromaStore) -> None:
     from kubetriage.telemetry.logging import configure_logging  # noqa: PLC0415 - see above
     from rag_ingest.service import create_app  # noqa: PLC0415 - see above
 
-    configure_logging("kubetriage-ingest", settings.log_level, json=settings.log_json)
+    configure_logging(SERVICE, settings.log_level, json=settings.log_json)
     uvicorn.run(
         create_app(settings, store),
         host=settings.host,

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from kubetriage.retrieval.chroma_store import ChromaStore, IngestSummary, Progress
 from kubetriage.retrieval.searcher import bundled_folder
+from kubetriage.telemetry.spans import span
 from rag_ingest.reading import read_paths
+
+SERVICE = "kubetriage-ingest"  # in logs and traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,13 @@ async def ingest(
     an empty folder is more likely a wrong mount than the wish to forget everything.
     """
     wanted = list(paths) or [bundled_folder()]
-    reading = await asyncio.to_thread(read_paths, wanted)
-    for path, why in reading.skipped:
-        say(f"left out {path}: {why}")
-    if not reading.chunks:
-        raise ValueError(f"no runbook (*.md) in {', '.join(str(path) for path in wanted)}")
-    summary = await store.sync(reading.chunks, source=source, progress=progress)
+    with span("ingest", {"kubetriage.ingest.source": source}) as run:
+        reading = await asyncio.to_thread(read_paths, wanted)
+        for path, why in reading.skipped:
+            say(f"left out {path}: {why}")
+        if not reading.chunks:
+            raise ValueError(f"no runbook (*.md) in {', '.join(str(path) for path in wanted)}")
+        summary = await store.sync(reading.chunks, source=source, progress=progress)
+        counted = {name: getattr(summary, name) for name in ("documents", "chunks", "added", "removed")}
+        run.set({f"kubetriage.ingest.{name}": count for name, count in counted.items()})
     return Ingested(summary, reading.skipped)

@@ -15,7 +15,8 @@ from kubetriage import __version__
 from kubetriage.contracts.api import Health
 from kubetriage.retrieval.chroma_store import ChromaStore
 from kubetriage.retrieval.searcher import RetrievalUnavailableError
-from rag_ingest.ingest import ingest
+from kubetriage.telemetry.exporting import exported_spans
+from rag_ingest.ingest import SERVICE, ingest
 from rag_ingest.metrics import Metrics
 from rag_ingest.settings import Settings
 
@@ -72,15 +73,24 @@ def create_app(settings: Settings, store: ChromaStore) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(watch.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await store.aclose()
+        async with exported_spans(SERVICE):
+            task = asyncio.create_task(watch.run())
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await store.aclose()
 
-    app = FastAPI(title="Kubetriage ingest", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Kubetriage ingest",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        # See gateway/app.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
 
     @app.get("/healthz", summary="Liveness: the process answers")
     async def healthz() -> Health:

@@ -33,6 +33,11 @@ def build_model(
     return build_vendor_model(name, api_key=api_key, base_url=base_url, timeout=seconds, max_tokens=output_tokens)
 
 
+def model_name(model: BaseChatModel) -> str:
+    """What answers, metrics and traces call it."""
+    return str(getattr(model, "model_name", None) or model._llm_type)
+
+
 class ModelSettings(BaseSettings):
     """Which model, from the environment: ``MODEL``, ``OPENAI_API_KEY``, ``OPENAI_BASE_URL``."""
 

@@ -13,12 +13,14 @@ from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_service.run_context import RunContext
+from agent_service.spans import execute_tool_span
 from agent_service.tools import diagnosis, objects, pods, runbooks
 from agent_service.tools.result import ToolResult, cap_text, failed
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.contracts.api import ObjectName
 from kubetriage.safety.redaction import redact
 from kubetriage.safety.untrusted import clean_text, fence
+from kubetriage.telemetry.spans import Span
 
 Run = Callable[..., Awaitable[ToolResult]]
 
@@ -93,17 +95,30 @@ def build_tools() -> list[BaseTool]:
 
 async def run_tool(name: str, run: Run, context: RunContext, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """One call: (text for the model, artifact). Never raises except when cancelled."""
+    with execute_tool_span(name, context.span) as call:
+        return await _run_tool(name, run, context, arguments, call)
+
+
+async def _run_tool(
+    name: str, run: Run, context: RunContext, arguments: dict[str, Any], call: Span
+) -> tuple[str, dict[str, Any]]:
     began = time.perf_counter()
+    fault = "refused"  # by the tool itself: no such object, not the caller's namespace
     try:
         async with asyncio.timeout(context.limits.seconds):
             result = await run(context, **arguments)
     except TimeoutError:
+        fault = "timeout"
         result = failed(f"{name} did not end within {context.limits.seconds:g} s.", timeout=True)
     except ClusterError as error:
+        fault = error.code
         result = failed(redact(clean_text(str(error))), code=error.code)
     except Exception as error:  # noqa: BLE001 - a tool's bug must not end the run, and its text must not leak
         structlog.get_logger("agent").exception("tool failed", tool=name)
-        result = failed(f"{name} failed: {type(error).__name__}.", error=type(error).__name__)
+        fault = type(error).__name__
+        result = failed(f"{name} failed: {fault}.", error=fault)
+    if result.status == "error":
+        call.fail(fault)
     artifact = {
         "tool": name,
         "summary": redact(clean_text(result.summary)).replace("\n", " ")[:300],

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Seconds. From a proxied call (1 ms) to an agent run at its deadline (2 min).
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+# Others are counted and traced as one: whoever calls may invent them.
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMetrics:
@@ -27,12 +29,9 @@ class RequestMetrics:
 
     def observe(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one finished request."""
-        known = method if method in _METHODS else "OTHER"
+        known = method if method in KNOWN_METHODS else "OTHER"
         self.requests.labels(known, route, str(status)).inc()
         self.duration.labels(known, route).observe(seconds)
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def build_info(registry: CollectorRegistry, prefix: str, version: str) -> None:

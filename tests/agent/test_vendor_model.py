@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.agent.support import ask, start_agent
-from tests.processes import RedisServer, RunningService, free_port, stop, wait_for_port
-
-
-class Vendor:
-    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
-        self.url = url
-        self._http = http
-
-    async def plays(self, *replies: dict[str, Any]) -> None:
-        await self._http.post(f"{self.url}/script", json=replies)
-
-    async def seen(self) -> list[dict[str, Any]]:
-        async with self._http.get(f"{self.url}/seen") as answer:
-            found: list[dict[str, Any]] = await answer.json()
-            return found
+from tests.agent.support import VENDOR_KEY, Vendor, ask, running_vendor, start_agent
+from tests.processes import RedisServer, RunningService
 
 
 @pytest.fixture(scope="module")
 def vendor_url() -> Iterator[str]:
-    port = free_port()
-    script = Path(__file__).with_name("scripted_vendor.py")
-    process = subprocess.Popen([sys.executable, str(script), str(port)])
-    wait_for_port(port, process)
-    yield f"http://127.0.0.1:{port}"
-    stop(process)
+    with running_vendor() as url:
+        yield url
 
 
 @pytest.fixture
@@ -53,7 +32,7 @@ def agent(
         shared_redis.url,
         model="test-model",
         openai_base_url=f"{vendor_url}/v1",
-        openai_api_key="sk-test-0123456789abcdef",
+        openai_api_key=VENDOR_KEY,
         model_seconds=1.5,
         max_steps=4,
     )
@@ -77,7 +56,7 @@ async def test_the_diagnosis_comes_first_and_the_model_explains_it(
     assert answer["diagnosis"]["incidents"][0]["root_cause"]["cause"] == "oom_killed"
     assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (200, 40)
     first, second = await vendor.seen()
-    assert first["authorization"] == "Bearer sk-test-0123456789abcdef"
+    assert first["authorization"] == f"Bearer {VENDOR_KEY}"
     assert first["body"]["temperature"] == 0
     roles = [message["role"] for message in first["body"]["messages"]]
     assert roles == ["system", "user", "assistant", "tool"], "the diagnosis stands before the first model call"
