@@ -47,9 +47,8 @@ class Observation:
             return
         given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
         with request_span(scope, given.get(b"traceparent")) as span:
-            await self._observe(
-                scope, receive, _Exchange(scope, send, self._lifecycle, given.get(b"x-request-id"), span)
-            )
+            exchange = _Exchange(scope, send, self._lifecycle, given.get(b"x-request-id"), span)
+            await self._observe(scope, receive, exchange)
 
     async def _observe(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         self._metrics.http.in_flight.inc()

@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 
 from agent_service.memory.checkpointer import RedisCheckpointer
-from agent_service.memory.redis_client import connect_redis
+from kubetriage.redis_connection import connect_redis
 from tests.processes import RedisServer
 
 

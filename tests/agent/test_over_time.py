@@ -15,10 +15,10 @@ from redis.asyncio import Redis
 
 from agent_service.diagnosing import Diagnoser
 from agent_service.memory.baselines import RedisBaselines
-from agent_service.memory.redis_client import connect_redis
 from agent_service.scoped_reader import ScopedReader
 from kubetriage.cluster import open_bundle
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
+from kubetriage.redis_connection import connect_redis
 from tests.agent.support import SAMPLE, ask, headers, start_agent
 from tests.processes import KEY, RedisServer, RunningService, send, stop
 
