@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.collector import Collector, running_collector
 from tests.processes import RedisServer, free_port, stop
 
 
@@ -56,6 +57,14 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(free_port(), tmp_path)
     yield server
     stop(server.process)
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Receives the spans of this process, and of those that it starts."""
+    with running_collector() as running:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
+        yield running
 
 
 @pytest.fixture

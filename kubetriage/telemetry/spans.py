@@ -74,8 +74,7 @@ def span(
     return _running(_begin(name, kind, attributes or {}, above.trace if above else None), current=current)
 
 
-@contextmanager
-def request_span(scope: Mapping[str, Any], traceparent: str | None) -> Iterator[Span]:
+def request_span(scope: Mapping[str, Any], traceparent: str | None) -> AbstractContextManager[Span]:
     """The span of an ASGI request, below the caller's when ``traceparent`` is a valid header.
 
     It has a place in a trace in every case. Say ``describe_answer`` before it ends.
@@ -90,8 +89,7 @@ def request_span(scope: Mapping[str, Any], traceparent: str | None) -> Iterator[
             "url.scheme": scope.get("scheme", "http"),
         }
         begun = _begin(_verb(known), "server", about, parse_traceparent(traceparent))
-    with _running(begun, current=True):
-        yield begun
+    return _running(begun, current=True)
 
 
 def describe_answer(request: Span, *, method: str, route: str | None, status: int) -> None:
@@ -99,6 +97,8 @@ def describe_answer(request: Span, *, method: str, route: str | None, status: in
 
     https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
     """
+    if _begin is None:
+        return
     request.set({"http.response.status_code": status})
     if route is not None:
         request.rename(f"{_verb(_method(method))} {route}")

@@ -30,6 +30,7 @@ from gateway.settings import Settings as GatewaySettings
 from gateway.signing_keys import read_keys
 from kubetriage import __version__
 from kubetriage.state.resources import RESOURCES
+from kubetriage.telemetry.exporting import collector_wanted
 from rag_ingest.settings import Settings as IngestSettings
 from tests.processes import ROOT, free_port, stop, wait_for_port
 
@@ -310,6 +311,25 @@ def test_the_gateway_answers_to_its_service_and_its_ingress() -> None:
     assert {rule["host"] for rule in ingress["spec"]["rules"]} == {"triage.example.com", "triage.example.org"}
 
 
+def test_every_service_sends_its_traces_where_the_values_say() -> None:
+    values = ci("everything")
+    for component in SETTINGS:
+        assert not any(name.startswith("OTEL_") for name in environment(component)), "off by default"
+        found = environment(component, values)
+        variables = {name: item.get("value") for name, item in found.items() if name.startswith("OTEL_")}
+        assert collector_wanted({name: value for name, value in variables.items() if value})
+        assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "https://otel-collector.observability.svc:4318"
+        assert (variables["OTEL_TRACES_SAMPLER"], variables["OTEL_TRACES_SAMPLER_ARG"]) == (
+            "parentbased_traceidratio",
+            "0.1",
+        )
+        assert variables["OTEL_RESOURCE_ATTRIBUTES"] == (
+            f"k8s.namespace.name={NAMESPACE},k8s.pod.name=$(POD_NAME),deployment.environment.name=production"
+        )
+        assert list(found).index("POD_NAME") < list(found).index("OTEL_RESOURCE_ATTRIBUTES"), "or it is not replaced"
+        assert found["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]["name"] == "collector"
+
+
 def test_services_find_each_other() -> None:
     made = objects("Service")
     for component, variable in {
@@ -511,7 +531,7 @@ def test_secrets_are_never_in_arguments_or_values(values: Path | None) -> None:
         assert json.dumps(value)[1:-1] not in others
     for _, container in containers(values):
         for variable in container.get("env", ()):
-            if re.search(r"PASSWORD|API_KEY|REDIS_URL|AUTH$", variable["name"]):
+            if re.search(r"PASSWORD|API_KEY|REDIS_URL|AUTH$|OTLP_HEADERS$", variable["name"]):
                 assert "secretKeyRef" in variable["valueFrom"], variable["name"]
             assert not re.search(r"_(INTERNAL_KEY|SIGNING_KEYS)$", variable["name"]), "a file, not a variable"
 
@@ -777,6 +797,20 @@ def test_a_restricted_network_is_just_what_it_says() -> None:
     assert "10.0.0.1/32" in egress
     assert "0.0.0.0/0" not in egress
     assert "11434" in egress
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"), [("http://collector:4318", 4318), ("https://vendor.example", 443), ("http://collector/x", 80)]
+)
+def test_traces_get_out_to_the_collectors_port(endpoint: str, port: int) -> None:
+    for item in rendered(None, f"tracing.endpoint={endpoint}"):
+        if item["kind"] == "NetworkPolicy":
+            open_ports = [rule["ports"] for rule in item["spec"].get("egress", ()) if "to" not in rule]
+            traced = item["metadata"]["name"].removeprefix(f"{NAME}-") in SETTINGS
+            assert open_ports == ([[{"protocol": "TCP", "port": port}]] if traced else []), item["metadata"]["name"]
+    for component in SETTINGS:
+        egress = json.dumps(_policy(component, ci("everything"))["egress"])
+        assert '"kubernetes.io/metadata.name": "observability"' in egress
 
 
 def test_prometheus_gets_in_when_it_is_to_scrape() -> None:

@@ -21,11 +21,13 @@ import pytest
 from kubetriage.contracts.api import SearchRequest
 from kubetriage.retrieval.chroma_store import ChromaSearcher, ChromaStore
 from kubetriage.retrieval.searcher import RetrievalUnavailableError
-from rag_ingest.ingest import ingest
+from kubetriage.telemetry.exporting import exported_spans
+from rag_ingest.ingest import SERVICE, ingest
 from rag_ingest.metrics import Metrics
 from rag_ingest.reading import read_paths
 from rag_ingest.service import Watch
 from rag_ingest.settings import Settings
+from tests.collector import Collector
 from tests.processes import ROOT, eventually, start_service, stop
 from tests.retrieval.conftest import ChromaServer
 
@@ -88,6 +90,16 @@ async def test_a_second_ingest_writes_nothing_and_one_edit_one_chunk(
     edited = (await ingest(store, [folder], source="ops")).summary
     assert (edited.added, edited.removed) == (1, 1)
     assert letters.embedded == embedded + 1
+
+
+async def test_an_ingest_is_a_span_with_its_counts(store: ChromaStore, folder: Path, collector: Collector) -> None:
+    async with exported_spans(SERVICE):
+        summary = (await ingest(store, [folder], source="counted")).summary
+    (span,) = collector.spans
+    assert (span.service, span.name, span.failed) == ("ingest", "ingest", False)
+    counts = {"documents": 3, "chunks": summary.chunks, "added": summary.added, "removed": 0}
+    expected = {f"kubetriage.ingest.{name}": count for name, count in counts.items()}
+    assert span.attributes == {"kubetriage.ingest.source": "counted", **expected}
 
 
 async def test_what_is_gone_from_the_folder_is_gone_from_the_collection(store: ChromaStore, folder: Path) -> None:

@@ -7,25 +7,17 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from kubetriage import __version__
 from kubetriage.telemetry.exporting import CollectorError, collector_wanted, exported_spans
 from kubetriage.telemetry.spans import describe_answer, request_span, span
-from tests.collector import Collector, Span, running_collector
+from tests.collector import Collector, Span
 from tests.processes import ROOT, eventually, free_port
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 REQUEST = {"type": "http", "method": "POST", "path": "/v1/ask", "scheme": "http"}
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    with running_collector() as running:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
-        yield running
 
 
 def named(collector: Collector, name: str) -> Span:

@@ -266,6 +266,27 @@ the pods agree. Sets .Values.generated. */}}
 {{- end -}}
 {{- end -}}
 
+{{/* Where traces go, as OpenTelemetry's own variables say it. */}}
+{{- define "kubetriage.tracingEnv" -}}
+{{- $v := .Values.tracing -}}
+{{- if $v.endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ $v.endpoint | quote }}}
+- {name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ $v.sampleRatio | quote }}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+{{- $attributes := list (printf "k8s.namespace.name=%s" .Release.Namespace) "k8s.pod.name=$(POD_NAME)" }}
+{{- range $name, $value := $v.attributes }}{{ $attributes = append $attributes (printf "%s=%s" $name $value) }}{{ end }}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $attributes | quote }}}
+{{- with $v.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: {{ $v.headersKey }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* True when agent and ingest are scraped. */}}
 {{- define "kubetriage.scraped" -}}
 {{- if or .Values.monitoring.serviceMonitor.enabled .Values.monitoring.scrapeAnnotations -}}true{{- end -}}
