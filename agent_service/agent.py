@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models.chat_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
@@ -19,8 +21,17 @@ MAX_STEPS = 12  # model calls of one question; the longest plan of the built-in 
 Agent = CompiledStateGraph[Any, RunContext, Any, Any]
 
 
-def build_agent(model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], *, max_steps: int = MAX_STEPS) -> Agent:
-    """One agent serves every session and caller; what differs is in the RunContext and the thread."""
+def build_agent(
+    model: BaseChatModel,
+    checkpointer: BaseCheckpointSaver[Any],
+    *,
+    max_steps: int = MAX_STEPS,
+    innermost: Sequence[AgentMiddleware[Any, Any]] = (),
+) -> Agent:
+    """One agent serves every session and caller; what differs is in the RunContext and the thread.
+
+    ``innermost``: around each call of the model, whichever it is.
+    """
     middleware: list[Any] = [StepLimit(max_steps), TurnWindow()]
     if not isinstance(model, BuiltinChatModel):
         # Outermost first: the diagnosis needs no model, the fallback stands around the model alone.
@@ -30,7 +41,7 @@ def build_agent(model: BaseChatModel, checkpointer: BaseCheckpointSaver[Any], *,
         model,
         build_tools(),
         system_prompt=system_prompt(),
-        middleware=middleware,
+        middleware=[*middleware, *innermost],
         context_schema=RunContext,
         checkpointer=checkpointer,
         name="kubetriage",

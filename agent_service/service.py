@@ -16,6 +16,7 @@ from agent_service.authentication import check_namespace, thread_of
 from agent_service.clusters import Clusters
 from agent_service.diagnosing import Diagnoser
 from agent_service.errors import AgentError, MemoryUnavailableError, RunTimeoutError
+from agent_service.measured import MeasuredModel, MeasuredSearcher
 from agent_service.memory.baselines import RedisBaselines
 from agent_service.memory.checkpointer import RedisCheckpointer
 from agent_service.memory.locks import RedisLocks, SessionLocks
@@ -47,7 +48,7 @@ class Service:
     checkpointer: RedisCheckpointer
     locks: SessionLocks
     clusters: Clusters
-    searcher: RunbookSearcher
+    searcher: MeasuredSearcher
     diagnoser: Diagnoser
     model: str
     runs: asyncio.Semaphore
@@ -125,7 +126,7 @@ class Service:
             raise RunTimeoutError("Reading the cluster took too long; diagnose one namespace.") from error
         finally:
             await reader.aclose()
-        self._count_diagnosis(diagnosis)
+        self.metrics.diagnosed(diagnosis)
         return diagnosis
 
     async def search(self, request: SearchRequest, claims: InternalClaims) -> SearchResponse:
@@ -158,7 +159,7 @@ class Service:
     async def warm_up(self) -> None:
         """Does now what the first question would wait for: Chroma's client, the index, the embedder."""
         try:
-            await self.searcher.search(SearchRequest(query="pod does not start", k=1))
+            await self.searcher.inner.search(SearchRequest(query="pod does not start", k=1))
         except RetrievalUnavailableError as error:
             _log.info("runbooks are not there yet", reason=str(error))
 
@@ -192,18 +193,17 @@ class Service:
         for part in answer.degraded:
             self.metrics.degraded.labels(part).inc()
         if answer.diagnosis is not None:
-            self._count_diagnosis(answer.diagnosis)
+            self.metrics.diagnosed(answer.diagnosis)
         return answer.status
-
-    def _count_diagnosis(self, diagnosis: Diagnosis) -> None:
-        self.metrics.diagnoses.labels(diagnosis.outcome.value).inc()
-        if diagnosis.present:
-            self.metrics.causes.labels(diagnosis.present[0].root_cause.cause).inc()
 
 
 def build_service(settings: Settings, metrics: Metrics) -> Service:
     """Connects nothing yet: Redis, clusters and Chroma are reached when they are first needed."""
-    redis = connect_redis(settings.redis_url.get_secret_value(), timeout_seconds=settings.redis_timeout_seconds)
+    redis = connect_redis(
+        settings.redis_url.get_secret_value(),
+        timeout_seconds=settings.redis_timeout_seconds,
+        observe=metrics.redis.observe,
+    )
     checkpointer = RedisCheckpointer(redis, ttl_seconds=settings.session_seconds)
     model = build_model(
         settings.model_name,
@@ -216,11 +216,11 @@ def build_service(settings: Settings, metrics: Metrics) -> Service:
         settings=settings,
         metrics=metrics,
         redis=redis,
-        agent=build_agent(model, checkpointer, max_steps=settings.max_steps),
+        agent=build_agent(model, checkpointer, max_steps=settings.max_steps, innermost=[MeasuredModel(metrics)]),
         checkpointer=checkpointer,
         locks=RedisLocks(redis),
         clusters=Clusters(contexts=settings.contexts, kubeconfig=settings.kubeconfig, bundle=settings.bundle),
-        searcher=_searcher(settings),
+        searcher=MeasuredSearcher(_searcher(settings, metrics), metrics),
         diagnoser=_diagnoser(settings, redis, metrics),
         model=model_name(model),
         runs=asyncio.Semaphore(settings.concurrent_runs),
@@ -228,12 +228,12 @@ def build_service(settings: Settings, metrics: Metrics) -> Service:
     )
 
 
-def _searcher(settings: Settings) -> RunbookSearcher:
+def _searcher(settings: Settings, metrics: Metrics) -> RunbookSearcher:
     if settings.chroma_url is None:
         return open_bundled()
     from kubetriage.retrieval.chroma_store import connect_chroma  # noqa: PLC0415 - Chroma's client costs 0.4 s
 
-    return connect_chroma(settings.chroma_url)
+    return connect_chroma(settings.chroma_url, on_request=metrics.chroma_asked)
 
 
 def _diagnoser(settings: Settings, redis: Redis, metrics: Metrics) -> Diagnoser:

@@ -26,6 +26,7 @@ from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.signing_keys import KeySet, read_keys, stored_keys
 from gateway.store import Breaker, StoreUnavailableError
+from gateway.store_state import watch_state
 from gateway.upstream import Agent, UpstreamProblemError
 from gateway.users import Users
 from kubetriage import __version__
@@ -52,7 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
             gateway = await _assemble(settings, metrics, lifecycle)
             app.state.gateway = gateway
             try:
-                yield
+                async with watch_state(gateway.redis, metrics):
+                    yield
             finally:
                 await gateway.agent.close()
                 await gateway.redis.aclose()
@@ -93,7 +95,10 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _assemble(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> Gateway:
     redis = connect_redis(
-        settings.redis_url.get_secret_value(), timeout_seconds=settings.redis_timeout_seconds, decode=True
+        settings.redis_url.get_secret_value(),
+        timeout_seconds=settings.redis_timeout_seconds,
+        decode=True,
+        observe=metrics.redis.observe,
     )
     store = Breaker(settings.redis_retry_seconds, metrics.store_failures.inc)
     if settings.signing_keys is not None:

@@ -12,7 +12,7 @@ from prometheus_client import (
 )
 
 from kubetriage import __version__
-from kubetriage.telemetry.metrics import LATENCY_BUCKETS, RequestMetrics, build_info
+from kubetriage.telemetry.metrics import LATENCY_BUCKETS, RedisMetrics, RequestMetrics, build_info
 
 PREFIX = "kubetriage_gateway"
 
@@ -26,6 +26,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         build_info(self.registry, PREFIX, __version__)
         self.http = RequestMetrics(self.registry, PREFIX)
+        self.redis = RedisMetrics(self.registry, PREFIX)
         self.auth_failures = Counter(
             f"{PREFIX}_auth_failures_total", "Refused credentials.", ("reason",), registry=self.registry
         )
@@ -50,5 +51,17 @@ class Metrics:
         self.persistent = Gauge(
             f"{PREFIX}_store_persistent",
             "1 when Redis keeps an append-only file, 0 when users and sessions die with it.",
+            registry=self.registry,
+        )
+        self.redis_memory = Gauge(
+            f"{PREFIX}_redis_memory_bytes", "Memory that Redis uses for its data.", registry=self.registry
+        )
+        self.redis_memory_limit = Gauge(
+            f"{PREFIX}_redis_memory_limit_bytes", "Redis' maxmemory; 0: none.", registry=self.registry
+        )
+        self.redis_clients = Gauge(f"{PREFIX}_redis_clients", "Connections to Redis.", registry=self.registry)
+        self.redis_evictions = Counter(
+            f"{PREFIX}_redis_evictions_total",
+            "Keys that Redis threw away for want of memory, since this gateway first asked.",
             registry=self.registry,
         )

@@ -16,13 +16,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
+
+from kubetriage.redis_timing import Observe, TimedCluster, TimedRedis, unobserved
 
 _CONNECTIONS = 64  # of one process; with one server the rest queue for at most one timeout
 _PORTS = {"sentinel": 26379, "cluster": 6379}
@@ -56,11 +58,13 @@ class _Address:
     sentinel_password: str | None = None
 
 
-def connect_redis(url: str, *, timeout_seconds: float = 2.0, decode: bool = False) -> Redis:
+def connect_redis(
+    url: str, *, timeout_seconds: float = 2.0, decode: bool = False, observe: Observe = unobserved
+) -> Redis:
     """A client whose every call ends within about ``timeout_seconds``; answers are text with ``decode``, else bytes.
 
-    Nothing is connected yet. Raises RedisUrlError. A Cluster's client takes the same calls, as long as the keys of a
-    transaction or a script are of one slot.
+    ``observe`` gets the time of each round trip. Nothing is connected yet. Raises RedisUrlError. A Cluster's client
+    takes the same calls, as long as the keys of a transaction or a script are of one slot.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout_seconds,
@@ -78,13 +82,12 @@ def connect_redis(url: str, *, timeout_seconds: float = 2.0, decode: bool = Fals
             )
         except ValueError as error:
             raise RedisUrlError("a Redis URL begins with redis://, rediss:// or unix://") from error
-        return Redis.from_pool(pool)
+        return _observed(TimedRedis.from_pool(pool), observe)
     address = _parse(url, kind)
     options = address.options | options
     if kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        cluster = RedisCluster(startup_nodes=nodes, **options)
-        return cast("Redis", cluster)
+        return _observed(TimedCluster(startup_nodes=nodes, **options), observe)
     sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
         list(address.hosts),
         sentinel_kwargs={
@@ -93,8 +96,14 @@ def connect_redis(url: str, *, timeout_seconds: float = 2.0, decode: bool = Fals
         },
         **options,
     )
-    master: Redis = sentinels.master_for(address.service, max_connections=_CONNECTIONS)
-    return master
+    master = sentinels.master_for(address.service, redis_class=TimedRedis, max_connections=_CONNECTIONS)
+    return _observed(master, observe)
+
+
+def _observed(client: Any, observe: Observe) -> Redis:
+    """A Cluster's client has no base class in common with the others, but the calls."""
+    client.observe = observe
+    return cast("Redis", client)
 
 
 def _parse(url: str, kind: str) -> _Address:

@@ -31,7 +31,13 @@ _WRITE_SECONDS = 30.0
 _PATIENCE = 1.0  # how long a search that could answer from what it has waits for something newer
 _NO_VECTOR = [1.0]  # Chroma wants a vector; without an embedder every chunk has the same
 Progress = Callable[[int, int], None]
+# (whether Chroma answered, seconds) of one request
+OnRequest = Callable[[bool, float], None]
 _log = structlog.get_logger("retrieval")
+
+
+def _uncounted(_answered: bool, _seconds: float) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +61,16 @@ class IngestSummary:
 class ChromaStore:
     """The runbooks' collection of one Chroma server. Every method raises RetrievalUnavailableError."""
 
-    def __init__(self, url: str, embedder: Embedder | None, *, read_seconds: float = _READ_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        embedder: Embedder | None,
+        *,
+        read_seconds: float = _READ_SECONDS,
+        on_request: OnRequest = _uncounted,
+    ) -> None:
         self._url = url
+        self._on_request = on_request
         self._read_seconds = read_seconds
         self._embedder = embedder
         self._client: Any = None
@@ -180,16 +194,21 @@ class ChromaStore:
     @asynccontextmanager
     async def _reaching(self, seconds: float | None = None) -> AsyncIterator[Any]:
         """The client for one request, with a deadline and one error for whatever goes wrong."""
+        began, answered = time.perf_counter(), False
         try:
             async with asyncio.timeout(seconds or self._read_seconds):
                 if self._client is None:
                     self._client = await self._connect()
                 yield self._client
+            answered = True
         except RetrievalUnavailableError:
+            answered = True  # it said that there is nothing
             raise
         except Exception as error:
             # chromadb passes on what httpx and its server raise.
             raise RetrievalUnavailableError(f"Chroma at {_shown(self._url)} {_trouble(error)}") from error
+        finally:
+            self._on_request(answered, time.perf_counter() - began)
 
     async def _connect(self) -> Any:
         try:
@@ -260,9 +279,10 @@ class ChromaSearcher:
         return self._index
 
 
-def connect_chroma(url: str, *, refresh_seconds: float = 5.0) -> RunbookSearcher:
+def connect_chroma(url: str, *, refresh_seconds: float = 5.0, on_request: OnRequest = _uncounted) -> RunbookSearcher:
     """Searches what was ingested into the Chroma server at ``url``. Nothing is read before the first search."""
-    return ChromaSearcher(ChromaStore(url, default_embedder()), refresh_seconds=refresh_seconds)
+    store = ChromaStore(url, default_embedder(), on_request=on_request)
+    return ChromaSearcher(store, refresh_seconds=refresh_seconds)
 
 
 def _metadata(chunk: Chunk, source: str) -> dict[str, Any]:
