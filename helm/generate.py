@@ -1,4 +1,4 @@
-"""Writes what can be derived: the chart's values.schema.json and README.md, and the Grafana dashboards.
+"""Writes what can be derived from the chart's values.yaml: values.schema.json and README.md.
 
 ``python helm/generate.py``; with ``--check`` it only says what is not up to date, which a test does.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dashboards import DASHBOARDS
 
 CHART = Path(__file__).parent / "kubetriage"
 
@@ -194,11 +193,7 @@ def readme() -> str:
 def files() -> dict[Path, str]:
     """Every generated file with its content."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    made = {CHART / "values.schema.json": json.dumps(schema(values), indent=2) + "\n", CHART / "README.md": readme()}
-    for dashboard in DASHBOARDS:
-        path = CHART / "dashboards" / f"{dashboard['uid']}.json"
-        made[path] = json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
-    return made
+    return {CHART / "values.schema.json": json.dumps(schema(values), indent=2) + "\n", CHART / "README.md": readme()}
 
 
 def main() -> None:
@@ -211,7 +206,6 @@ def main() -> None:
     if "--check" in sys.argv:
         sys.exit(f"not up to date: {', '.join(map(str, stale))}" if stale else 0)
     for path, content in files().items():
-        path.parent.mkdir(exist_ok=True)
         path.write_text(content)
         sys.stdout.write(f"{path}\n")
 

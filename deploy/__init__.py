@@ -1,0 +1,1 @@
+"""What runs Kubetriage and is not Kubetriage."""
