@@ -4,7 +4,7 @@ PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
 STATE ?= .run
 
-.PHONY: help setup run test test-cluster test-e2e images sbom lint format bench eval sample docs requirements clean
+.PHONY: help setup run test test-cluster test-e2e images sbom lint format bench eval sample dashboards pictures docs requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ eval: setup ## Cloud-OpsBench: make eval CASES=folder INDEX=cases.jsonl
 
 sample: setup ## run the shop in the cluster that KUBECONFIG names and capture samples/shop.tar.gz anew
 	@tests/shop/recreate
+
+dashboards: setup ## write the Grafana dashboards' JSON from deploy/grafana
+	@$(PY) -m deploy.grafana
+
+pictures: setup ## run everything under load for ten minutes and draw the dashboards (docs/dashboards)
+	@$(PY) -m tests.deployment.observed --out docs/dashboards
 
 docs: setup ## regenerate docs/causes.md and docs/diagnosis.schema.json
 	@$(PY) -m kubetriage.cli.generate

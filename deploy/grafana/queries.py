@@ -33,9 +33,9 @@ def rate(metric: str, by: str = "", where: str = "", window: str = RATE) -> str:
 
 
 def increase(metric: str, by: str = "", where: str = "", window: str = RANGE) -> str:
-    """How many in the window."""
+    """How many in the window, whole ones: Prometheus extrapolates to the window's edges."""
     grouping = f" by ({by}) " if by else ""
-    return f"sum{grouping}(increase({series(metric, where)}[{window}]))"
+    return f"round(sum{grouping}(increase({series(metric, where)}[{window}])))"
 
 
 def share(part: str, whole: str) -> str:

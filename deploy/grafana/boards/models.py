@@ -34,8 +34,8 @@ DASHBOARD = build(
                 "Tokens written", "Output, as the vendor counts.", increase(_TOKENS, where='kind="output"'), "short"
             ),
             number(
-                "Answered by the built-in model",
-                "Share of the questions whose model failed.",
+                "Without the model",
+                "Share of the questions whose model failed: the built-in one answered.",
                 share(
                     rate(f"{AGENT}_degraded_total", where=_BY_BUILTIN, window=RANGE),
                     rate(RUNS, window=RANGE),

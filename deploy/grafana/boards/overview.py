@@ -7,7 +7,6 @@ from deploy.grafana.panels import bars, lines, number
 from deploy.grafana.queries import (
     AGENT,
     API,
-    FAILED,
     GATEWAY,
     INGEST,
     RANGE,
@@ -24,7 +23,7 @@ from deploy.grafana.queries import (
 
 _RUN = f"{AGENT}_run_duration_seconds"
 # Of what may fail, not of all requests.
-_SPENT = f"({share(increase(REQUESTS, where=FAILED, window='30d'), increase(REQUESTS, where=API, window='30d'))})"
+_SPENT = f"({error_ratio('30d')})"
 _BUDGET_LEFT = f"1 - {_SPENT} / (1 - $objective)"
 _BURNS = [(f"({error_ratio(window)}) / (1 - $objective)", window) for window in ("1h", "6h", "3d")]
 

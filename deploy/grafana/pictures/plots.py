@@ -133,7 +133,7 @@ def _times(scale: _Scale) -> Iterator[str]:
 
 def _legend(series: list[Line], unit: str, box: Box) -> Iterator[str]:
     """Name, mean and highest value; the last row says how many more there are."""
-    columns = (box.right - 62, box.right)
+    columns = (box.right - 76, box.right)
     for x, heading in zip(columns, ("Mean", "Max"), strict=True):
         yield svg.text(x, box.y + 10, heading, size=10, fill="#6e9fff", anchor="end")
     for number, line in enumerate(series[:_LEGEND_ROWS]):
@@ -142,7 +142,7 @@ def _legend(series: list[Line], unit: str, box: Box) -> Iterator[str]:
             yield svg.text(box.x + 16, y, f"and {len(series) - number} more", size=10, fill=svg.MUTED)
             return
         yield svg.rectangle(Box(box.x, y - 5, 10, 3), svg.SERIES[number % len(svg.SERIES)], radius=1)
-        yield svg.text(box.x + 16, y, svg.fitted(line.name, box.w - 150, 10), size=10)
+        yield svg.text(box.x + 16, y, svg.fitted(line.name, box.w - 160, 10), size=10)
         values = [value for _, value in line.points]
         for x, value in zip(columns, (sum(values) / len(values), max(values)), strict=True):
             yield svg.text(x, y, written(value, unit), size=10, anchor="end")

@@ -60,7 +60,9 @@ def bars(panel: dict[str, Any], series: list[Line], box: Box) -> Iterator[str]:
 
 def table(panel: dict[str, Any], series: list[Line], box: Box) -> Iterator[str]:
     """A panel of the type table, with the headings of its transformation."""
-    headings: dict[str, str] = panel["transformations"][0]["options"]["renameByName"]
+    options = panel["transformations"][0]["options"]
+    places: dict[str, int] = options["indexByName"]
+    headings = {name: options["renameByName"][name] for name in sorted(places, key=lambda name: places[name])}
     width = (box.w - 16) / len(headings)
     for column, heading in enumerate(headings.values()):
         yield svg.text(box.x + 8 + column * width, box.y + 12, heading, fill="#6e9fff", bold=True)

@@ -44,9 +44,9 @@ class Users:
         self._session = reply.headers.get("X-Session-ID", self._session)
         return reply
 
-    async def investigate(self) -> None:
-        """Questions whose model calls tools, one of them in vain."""
-        await self.ask("Why is checkout failing?", _SEARCH, _LOGS, _TEXT)
+    async def investigate(self, delay: float = 0.0) -> None:
+        """Questions whose model calls tools, one of them in vain; ``delay``: seconds that it thinks."""
+        await self.ask("Why is checkout failing?", _SEARCH, {**_LOGS, "delay": delay / 2}, {**_TEXT, "delay": delay})
         await self.ask("Show me its logs", _WRONG, _TEXT, stream=True)
 
     async def diagnose(self) -> None:
