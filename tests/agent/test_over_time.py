@@ -11,7 +11,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from agent_service.memory.redis_client import connect_redis
 from redis.asyncio import Redis
 
 from agent_service.diagnosing import Diagnoser
