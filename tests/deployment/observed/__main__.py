@@ -34,7 +34,7 @@ async def load(users: Users, seconds: float) -> None:
     failures: list[tuple[float, Callable[[], Awaitable[None]]]] = [
         *((0.30 + number / 100, users.without_redis) for number in range(4)),
         *((0.45 + number / 100, users.without_chroma) for number in range(6)),
-        (0.6, lambda: users.hurry(90)),
+        (0.6, lambda: users.hurry(200)),
         *((0.70 + number / 100, users.without_model) for number in range(6)),
     ]
     await users.begin()
@@ -50,7 +50,7 @@ async def load(users: Users, seconds: float) -> None:
         if failures and done > failures[0][0]:
             await failures.pop(0)[1]()
         await users.probe()
-        await asyncio.sleep(1.2 + math.sin(done * 7) + chance.random())
+        await asyncio.sleep(2 + math.sin(done * 9) + chance.random())
 
 
 async def _drive(product_users: Callable[[aiohttp.ClientSession], Users], seconds: float) -> None:
@@ -69,7 +69,8 @@ def main() -> None:
         parser.error("no prometheus here: apt-get install prometheus")
     with tempfile.TemporaryDirectory() as folder:
         scrape = f"{_SCRAPE_SECONDS}s"
-        with running(Path(folder), ROOT / "runbooks", program, scrape=scrape, limit_ask="60/minute") as product:
+        limits = {"limit_ask": "120/minute", "limit_user": "1000/minute"}  # ada stays below
+        with running(Path(folder), ROOT / "runbooks", program, scrape=scrape, **limits) as product:
             product.wait_for_scrapes(2)
             start = time.time()
             asyncio.run(_drive(lambda http: Users(product, http), given.minutes * 60))

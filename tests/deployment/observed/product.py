@@ -63,7 +63,7 @@ class Product:
 
 
 @contextlib.contextmanager
-def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, limit_ask: str) -> Iterator[Product]:
+def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, **limits: str) -> Iterator[Product]:
     """Everything started, and ended again. ``prometheus``: its program; ``scrape``: the interval, such as 1s."""
     with contextlib.ExitStack() as ending, ThreadPoolExecutor() as starting:
 
@@ -95,9 +95,7 @@ def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, li
         watching = {"chroma_url": chroma.result().url, "watch": 1, "interval_seconds": 1, "paths": runbooks}
         ingest = starting.submit(start_service, "rag_ingest", "KUBETRIAGE_INGEST_", directory, watching)
         agent, second = (service(one.result()) for one in agents)
-        gateway = service(
-            start_gateway(directory, store.url, agent.url, limit_ask=limit_ask, redis_timeout_seconds=0.5)
-        )
+        gateway = service(start_gateway(directory, store.url, agent.url, redis_timeout_seconds=0.5, **limits))
         services = {"gateway": [gateway], "agent": [agent, second], "ingest": [service(ingest.result())]}
         url = ending.enter_context(_scraping(directory, prometheus, services, scrape))
         wait_for_port(vendor_port, vendor)
