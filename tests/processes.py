@@ -97,7 +97,11 @@ def start_service(module: str, prefix: str, directory: Path, settings: dict[str,
     log = directory / f"{module}-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=output, stderr=output)
-    wait_for_port(port, process)
+    try:
+        wait_for_port(port, process)
+    except RuntimeError:
+        stop(process)
+        raise
     return RunningService(process, f"http://127.0.0.1:{port}", log)
 
 

@@ -10,7 +10,6 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,8 @@ class Product:
 @contextlib.contextmanager
 def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, **limits: str) -> Iterator[Product]:
     """Everything started, and ended again. ``prometheus``: its program; ``scrape``: the interval, such as 1s."""
-    with contextlib.ExitStack() as ending, ThreadPoolExecutor() as starting:
+    # One after the other: on a busy machine all at once would not listen in time.
+    with contextlib.ExitStack() as ending:
 
         def service(made: RunningService) -> RunningService:
             ending.callback(made.end)
@@ -75,11 +75,11 @@ def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, **
         ending.callback(stop, store.process)
         with redis.Redis.from_url(store.url) as client:
             client.config_set("maxmemory", "64mb")
-        chroma = starting.submit(ChromaServer, free_port(), directory / "chroma")
         vendor_port = free_port()
         vendor = subprocess.Popen([sys.executable, scripted_vendor.__file__, str(vendor_port)])
         ending.callback(stop, vendor)
-        ending.callback(stop, chroma.result().process)
+        chroma = ChromaServer(free_port(), directory / "chroma")
+        ending.callback(stop, chroma.process)
         settings = {
             "model": MODEL,
             "openai_base_url": f"http://127.0.0.1:{vendor_port}/v1",
@@ -87,20 +87,24 @@ def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, **
             "model_seconds": 1.5,
             "redis_timeout_seconds": 0.5,
         }
-        nowhere = f"http://127.0.0.1:{free_port()}"
-        agents = [
-            starting.submit(start_agent, directory, store.url, chroma_url=url, **settings)
-            for url in (chroma.result().url, nowhere)
-        ]
-        watching = {"chroma_url": chroma.result().url, "watch": 1, "interval_seconds": 1, "paths": runbooks}
-        ingest = starting.submit(start_service, "rag_ingest", "KUBETRIAGE_INGEST_", directory, watching)
-        agent, second = (service(one.result()) for one in agents)
+        agent, second = (
+            service(start_agent(directory, store.url, chroma_url=url, **settings))
+            for url in (chroma.url, f"http://127.0.0.1:{free_port()}")
+        )
         gateway = service(start_gateway(directory, store.url, agent.url, redis_timeout_seconds=0.5, **limits))
-        services = {"gateway": [gateway], "agent": [agent, second], "ingest": [service(ingest.result())]}
+        watching = {"chroma_url": chroma.url, "watch": 1, "interval_seconds": 1, "paths": runbooks}
+        ingest = service(start_service("rag_ingest", "KUBETRIAGE_INGEST_", directory, watching))
+        services = {"gateway": [gateway], "agent": [agent, second], "ingest": [ingest]}
         url = ending.enter_context(_scraping(directory, prometheus, services, scrape))
         wait_for_port(vendor_port, vendor)
         yield Product(
-            gateway, agent, second, services["ingest"][0], store, f"http://127.0.0.1:{vendor_port}", prometheus=url
+            gateway=gateway,
+            agent=agent,
+            second_agent=second,
+            ingest=ingest,
+            redis=store,
+            vendor=f"http://127.0.0.1:{vendor_port}",
+            prometheus=url,
         )
 
 
