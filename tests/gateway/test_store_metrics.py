@@ -22,7 +22,9 @@ PREFIX = "kubetriage_gateway_redis"
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
     """A Redis Cluster of one."""
-    server = RedisServer(free_port(), tmp_path, ("--cluster-enabled", "yes"))
+    # The usual port of the bus, 10000 higher, may be none.
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    server = RedisServer(free_port(), tmp_path, options)
     yield f"redis+cluster://127.0.0.1:{server.port}"
     stop(server.process)
 
