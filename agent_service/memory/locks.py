@@ -61,11 +61,13 @@ class RedisLocks:
         key, token = f"{_PREFIX}{thread}", secrets.token_hex(8)
         await self._acquire(key, token)
         owner = asyncio.current_task()
-        renewal = asyncio.create_task(self._renew(key, token, owner))
+        done = asyncio.Event()
+        renewal = asyncio.create_task(self._renew(key, token, owner, done))
         try:
             yield
         finally:
-            renewal.cancel()
+            # Told and not cancelled: redis-py may swallow the cancellation of a call that is under way.
+            done.set()
             await asyncio.gather(renewal, return_exceptions=True)
             # It ends by itself when Redis cannot be told.
             with contextlib.suppress(*REDIS_ERRORS, OSError):
@@ -78,10 +80,14 @@ class RedisLocks:
                 raise _busy()
             await asyncio.sleep(0.1)
 
-    async def _renew(self, key: str, token: str, owner: asyncio.Task[None] | None) -> None:
+    async def _renew(self, key: str, token: str, owner: asyncio.Task[None] | None, done: asyncio.Event) -> None:
         lost_after = asyncio.get_running_loop().time() + self._lifetime
         while True:
-            await asyncio.sleep(self._lifetime / 3)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._lifetime / 3):
+                    await done.wait()
+            if done.is_set():
+                return
             try:
                 kept = await self._redis.eval(_RENEW, 1, key, token, str(int(self._lifetime * 1000)))
             except (*REDIS_ERRORS, OSError):
@@ -90,7 +96,7 @@ class RedisLocks:
                 lost_after = asyncio.get_running_loop().time() + self._lifetime
             if not kept:
                 # Somebody else may write this conversation by now: two writers would mix it up.
-                if owner is not None:
+                if owner is not None and not done.is_set():
                     owner.cancel()
                 return
 

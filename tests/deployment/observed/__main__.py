@@ -32,7 +32,7 @@ async def load(users: Users, seconds: float) -> None:
     chance = random.Random(1)  # the same each time
     began = time.monotonic()
     failures: list[tuple[float, Callable[[], Awaitable[None]]]] = [
-        *((0.30 + number / 100, users.without_redis) for number in range(4)),
+        *((0.30 + number / 100, users.without_redis) for number in range(2)),
         *((0.45 + number / 100, users.without_chroma) for number in range(6)),
         (0.6, lambda: users.hurry(200)),
         *((0.70 + number / 100, users.without_model) for number in range(6)),
