@@ -8,8 +8,8 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 
-from agent_service.agent import model_name
 from agent_service.metrics import Metrics
+from agent_service.models import model_name
 from kubetriage.contracts.api import SearchRequest, SearchResponse
 from kubetriage.retrieval.searcher import RunbookSearcher
 
