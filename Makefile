@@ -48,7 +48,7 @@ sample: setup ## run the shop in the cluster that KUBECONFIG names and capture s
 dashboards: setup ## write the Grafana dashboards' JSON from deploy/grafana
 	@$(PY) -m deploy.grafana
 
-pictures: setup ## run everything under load for ten minutes and draw the dashboards (docs/dashboards)
+pictures: setup ## run everything under load for eight minutes and draw the dashboards (docs/dashboards)
 	@$(PY) -m tests.deployment.observed --out docs/dashboards
 
 docs: setup ## regenerate docs/causes.md and docs/diagnosis.schema.json

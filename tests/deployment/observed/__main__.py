@@ -62,7 +62,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER")
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=8)
     given = parser.parse_args()
     program = shutil.which("prometheus")
     if program is None:
