@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.core import Lifecycle
-from gateway.settings import PREFIX, Settings
+from gateway.setting_types import PREFIX
+from gateway.settings import Settings
 from kubetriage.telemetry.logging import configure_logging
 
 # Left of the drain time for open streams to send their last event.

@@ -14,14 +14,20 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway import openapi, problems
 from gateway.access_tokens import AccessTokens
 from gateway.admission import Admission
+from gateway.audit.log import AuditLog
+from gateway.audit.middleware import Auditing
+from gateway.audit.recorder import Recorder
+from gateway.background import working
+from gateway.batches.store import batch_store
 from gateway.core import Gateway, Lifecycle
 from gateway.forwarding import pass_on_problem
+from gateway.incidents.service import incident_store
 from gateway.limits import Limits
 from gateway.login_throttle import LoginThrottle
 from gateway.metrics import Metrics
 from gateway.observation import Observation
 from gateway.refresh_tokens import RefreshTokens
-from gateway.routes import auth, docs, operations, questions, sessions
+from gateway.routes import alerts, audit, auth, batches, docs, incidents, operations, questions, sessions
 from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.signing_keys import KeySet, read_keys, stored_keys
@@ -46,6 +52,7 @@ _DESCRIPTION = (
 def create_app(settings: Settings) -> FastAPI:
     """The ASGI application. The store and the agent are connected when it starts."""
     metrics, lifecycle = Metrics(), Lifecycle()
+    recorder = Recorder(metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -53,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
             gateway = await _assemble(settings, metrics, lifecycle)
             app.state.gateway = gateway
             try:
-                async with watch_state(gateway.redis, metrics):
+                async with watch_state(gateway.redis, metrics), recorder.writing(settings), working(gateway):
                     yield
             finally:
                 await gateway.agent.close()
@@ -72,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.lifecycle = lifecycle
-    for module in (auth, questions, sessions, operations, docs):
+    for module in (auth, questions, sessions, batches, alerts, incidents, audit, operations, docs):
         app.include_router(module.router)
     problems.install(app)
     app.add_exception_handler(UpstreamProblemError, pass_on_problem)
@@ -86,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID", "traceparent"],
             expose_headers=["X-Request-ID", "X-Session-ID", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
+    app.add_middleware(Auditing, recorder=recorder)
     app.add_middleware(
         Admission, hosts=settings.hosts, body_bytes=settings.body_bytes, body_seconds=settings.body_seconds
     )
@@ -133,6 +141,9 @@ async def _assemble(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) 
         ),
         sessions=Sessions(redis, lifetime_seconds=settings.session_seconds),
         agent=Agent(settings, metrics),
+        incidents=incident_store(settings, redis),
+        batches=batch_store(settings, redis),
+        audit=AuditLog(redis, entries=settings.audit_entries),
         lifecycle=lifecycle,
     )
 

@@ -9,6 +9,9 @@ from fastapi import Request
 from redis.asyncio import Redis
 
 from gateway.access_tokens import AccessTokens
+from gateway.audit.log import AuditLog
+from gateway.batches.store import BatchStore
+from gateway.incidents.store import IncidentStore
 from gateway.limits import Limits
 from gateway.login_throttle import LoginThrottle
 from gateway.metrics import Metrics
@@ -37,6 +40,9 @@ class Gateway:
     throttle: LoginThrottle
     sessions: Sessions
     agent: Agent
+    incidents: IncidentStore
+    audit: AuditLog
+    batches: BatchStore
     lifecycle: Lifecycle
 
 

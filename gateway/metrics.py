@@ -53,6 +53,30 @@ class Metrics:
             "1 when Redis keeps an append-only file, 0 when users and sessions die with it.",
             registry=self.registry,
         )
+        self.alert_groups = Counter(
+            f"{PREFIX}_alert_groups_total",
+            "Groups of alerts by what became of them.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.incident_diagnoses = Counter(
+            f"{PREFIX}_incident_diagnoses_total", "Diagnoses of alerts.", ("outcome",), registry=self.registry
+        )
+        self.notifications = Counter(
+            f"{PREFIX}_notifications_total",
+            "Attempts to post an incident on, by target.",
+            ("target", "outcome"),
+            registry=self.registry,
+        )
+        self.audit = Counter(
+            f"{PREFIX}_audit_entries_total", "Entries of the audit log.", ("outcome",), registry=self.registry
+        )
+        self.batch_items = Counter(
+            f"{PREFIX}_batch_items_total", "Items of batches with a result.", ("state",), registry=self.registry
+        )
+        self.work_queue = Gauge(
+            f"{PREFIX}_work_queue_length", "Work that is not done.", ("queue",), registry=self.registry
+        )
         self.redis_memory = Gauge(
             f"{PREFIX}_redis_memory_bytes", "Memory that Redis uses for its data.", registry=self.registry
         )

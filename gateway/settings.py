@@ -8,36 +8,20 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from limits import parse
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
 
+from gateway.audit.log import MOST_ENTRIES
+from gateway.incidents.settings import IncidentSettings
+from gateway.setting_types import PREFIX, Names, Rate, Seconds
+from gateway.work.settings import WorkSettings
 from kubetriage.redis_connection import RedisUrl
 from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
 
-PREFIX = "KUBETRIAGE_GATEWAY_"
 
-
-def _rate(value: str) -> str:
-    try:
-        parse(value)
-    except ValueError as error:
-        raise ValueError("a rate reads like 120/minute") from error
-    return value
-
-
-def _names(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-Rate = Annotated[str, AfterValidator(_rate)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-
-class Settings(BaseSettings):
+class Settings(IncidentSettings, WorkSettings):
     """The gateway's configuration. Durations are seconds, sizes bytes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
@@ -74,6 +58,7 @@ class Settings(BaseSettings):
     redis_retry_seconds: Seconds = 1.0
     agent_connect_seconds: Seconds = 2.0
     agent_read_seconds: Seconds = 120.0  # silence of the agent, not the length of an answer
+    audit_entries: int = Field(default=100_000, ge=1000, le=MOST_ENTRIES)  # kept, about 600 bytes each
     body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     body_seconds: Seconds = 10.0  # a whole request body; slower is an attack or a broken client
     answer_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
@@ -88,16 +73,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        for name in ("internal_key", "signing_keys"):
-            path: Path | None = getattr(self, f"{name}_file")
-            if path is not None:
-                try:
-                    text = path.read_text().strip()
-                except OSError as error:
-                    reason = error.strerror or "unreadable"
-                    raise ValueError(f"{PREFIX}{name.upper()}_FILE cannot be read: {reason}") from error
-                # Frozen for everybody else; this is still construction.
-                object.__setattr__(self, name, SecretStr(text))
         if not self.internal_keys or any(len(key) < MINIMUM_KEY_LENGTH for key in self.internal_keys):
             raise ValueError(
                 f"{PREFIX}INTERNAL_KEY (or _FILE) must hold the key shared with the agent, "

@@ -10,6 +10,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from kubetriage.redis_connection import REDIS_ERRORS
+
+# Whatever a call of Redis may end with when Redis is the reason.
+UNAVAILABLE = (*REDIS_ERRORS, OSError, TimeoutError)
+
 
 class StoreUnavailableError(Exception):
     """Redis did not answer in time or not at all."""

@@ -22,6 +22,7 @@ _COMMANDS = {
     "ingest": ("ingest", "Write runbooks to Chroma, only what changed."),
     "bundle": ("bundle", "Capture a cluster into a file (read-only, redacted)."),
     "serve": ("serve", "Run the whole product on this machine."),
+    "audit": ("audit", "The gateway's audit log: verify, export."),
     "users": ("users", "The gateway's own users: add, list, disable, reset."),
     "eval": ("evaluate", "Measure the diagnosis on labelled cases."),
     "completion": ("completion", "Shell completion for bash, zsh or fish."),

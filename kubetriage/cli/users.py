@@ -14,8 +14,7 @@ from kubetriage.contracts.identity import Role
 _ROLES = [role.value for role in Role]
 
 
-@click.group("users")
-@click.option(
+redis_option = click.option(
     "--redis",
     "redis_url",
     metavar="URL",
@@ -24,19 +23,27 @@ _ROLES = [role.value for role in Role]
     show_default=True,
     help="the gateway's Redis",
 )
+
+
+@click.group("users")
+@redis_option
 @click.pass_context
 def command(ctx: click.Context, /, redis_url: str) -> None:
     """The gateway's own users. Passwords are kept as argon2id hashes only."""
     ctx.obj = redis_url
 
 
-def _with_users(redis_url: str, work: Callable[[Any], Awaitable[None]]) -> None:
+def _with_users(redis_url: str, work: Callable[[Any], Awaitable[None]], *, noted: str | None = None) -> None:
+    """``noted``: what the audit log says of it, once it is done."""
+    from gateway.audit.log import note_command  # noqa: PLC0415 - only commands that need it pay
     from gateway.store import StoreUnavailableError  # noqa: PLC0415 - only commands that need it pay
     from gateway.users import UserError, open_users  # noqa: PLC0415 - see above
 
     async def main() -> None:
         async with open_users(redis_url) as users:
             await work(users)
+        if noted is not None:
+            await note_command(redis_url, noted)
 
     try:
         asyncio.run(main())
@@ -69,7 +76,7 @@ def add(
         )
         click.echo(f"added {user.username} ({user.role.value})" + ("" if password else f", password {chosen}"))
 
-    _with_users(redis_url, work)
+    _with_users(redis_url, work, noted=f"users add {name} --role {role}")
 
 
 @command.command("list")
@@ -97,7 +104,7 @@ def disable(redis_url: str, name: str, *, undo: bool) -> None:
         user = await users.disable(name, disabled=not undo)
         click.echo(f"{user.username} is {'disabled' if user.disabled else 'enabled'}")
 
-    _with_users(redis_url, work)
+    _with_users(redis_url, work, noted=f"users {'enable' if undo else 'disable'} {name}")
 
 
 @command.command("reset")
@@ -114,4 +121,4 @@ def reset(redis_url: str, name: str, password: str | None) -> None:
         user = await users.reset(name, chosen)
         click.echo(f"{user.username} has a new password" + ("" if password else f": {chosen}"))
 
-    _with_users(redis_url, work)
+    _with_users(redis_url, work, noted=f"users reset {name}")

@@ -209,7 +209,8 @@ async def test_the_openapi_document_describes_every_call_and_its_errors(gateway,
     wanted = {
         "/v1/auth/token", "/v1/auth/refresh", "/v1/auth/logout", "/v1/me", "/v1/ask", "/v1/diagnose", "/v1/search",
         "/v1/sessions", "/v1/sessions/{session_id}", "/v1/sessions/{session_id}/messages", "/healthz", "/readyz",
-        "/metrics",
+        "/metrics", "/v1/alerts/alertmanager", "/v1/incidents", "/v1/incidents/{incident_id}", "/v1/audit",
+        "/v1/batches", "/v1/batches/{batch_id}",
     }  # fmt: skip
     assert wanted <= document["paths"].keys()
     for path, operations in document["paths"].items():

@@ -10,7 +10,7 @@ import sys
 from aiohttp import web
 
 from kubetriage.contracts.api import AskResponse, Message, MessageList, Passage, SearchResponse
-from kubetriage.contracts.diagnosis import Diagnosis, Outcome, Scope
+from kubetriage.contracts.diagnosis import Diagnosis, Outcome, Scope, Unreadable
 from kubetriage.contracts.events import Answer, RunStarted, Token, to_sse
 from kubetriage.safety.internal_tokens import verify_internal
 
@@ -94,8 +94,12 @@ async def ask(request: web.Request) -> web.StreamResponse:
 async def diagnose(request: web.Request) -> web.StreamResponse:
     note(request)
     body = await request.json()
+    SEEN["calls"][-1]["question"] = body.get("question")
     special = await behave(body.get("question", ""), request)
-    found = Diagnosis(outcome=Outcome.NO_FAULT_FOUND, summary="fine", scope=Scope(namespace=body.get("namespace")))
+    scope = Scope(cluster=body.get("cluster"), namespace=body.get("namespace"), name=body.get("name"))
+    elsewhere = Unreadable(resource="pods", namespace="vault", reason="forbidden")
+    gaps = (elsewhere,) if body.get("question") == "speak of vault" else ()
+    found = Diagnosis(outcome=Outcome.NO_FAULT_FOUND, summary="fine", scope=scope, unreadable=gaps)
     return special or web.Response(text=found.model_dump_json(), content_type="application/json")
 
 
