@@ -26,6 +26,8 @@ _PORT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 65535}
 _RATIO: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 _DIGEST: dict[str, Any] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _SECRET_KEY: dict[str, Any] = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
+_OPTIONAL_KEY: dict[str, Any] = {"type": "string", "pattern": "^[-._a-zA-Z0-9]*$"}
+_CIDRS: dict[str, Any] = {"type": "array", "items": {"type": "string", "pattern": "/[0-9]+$"}, "minItems": 1}
 
 # By the end of the path, the longest wins; what is in neither gets its default's type.
 RULES: dict[str, dict[str, Any]] = {
@@ -67,8 +69,17 @@ RULES: dict[str, dict[str, Any]] = {
     "rbac.scope": {"enum": ["cluster", "namespaces"]},
     "runbooks.source": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,30}$", "not": {"const": "bundled"}},
     "whenDeleted": {"enum": ["Retain", "Delete"]},
+    "alertKey": _SECRET_KEY,
+    "webhookKey": _SECRET_KEY,
+    "slackUrl": _OPTIONAL_KEY,
+    "webhookUrl": _OPTIONAL_KEY,
+    "clusterLabel": {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"},
+    "alerts.namespaces": _NAMES,
+    "alerts.clusters": _NAMES,
+    "notificationPorts": {"type": "array", "items": _PORT, "minItems": 1},
+    "notificationCidrs": _CIDRS,
     "apiServerPorts": {"type": "array", "items": _PORT},
-    "apiServerCidrs": {"type": "array", "items": {"type": "string", "pattern": "/[0-9]+$"}, "minItems": 1},
+    "apiServerCidrs": _CIDRS,
     "tracing.endpoint": {"type": "string", "pattern": "^(https?://.+)?$"},
     "tracing.sampleRatio": {"type": "number", "minimum": 0, "maximum": 1},
     "tracing.headersKey": _SECRET_KEY,

