@@ -72,9 +72,15 @@ async def seen(_request: web.Request) -> web.Response:
     return web.json_response(STATE["seen"])
 
 
+async def hook(_request: web.Request) -> web.Response:
+    """Somebody who is told of incidents."""
+    return web.json_response({})
+
+
 def main() -> None:
     app = web.Application(client_max_size=2**24)
     app.add_routes([web.post("/v1/chat/completions", completions), web.post("/script", script), web.get("/seen", seen)])
+    app.add_routes([web.post("/hook", hook)])
     web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 
 

@@ -64,7 +64,8 @@ def test_they_are_what_the_code_says() -> None:
     )
     assert done.returncode == 0, f"{done.stderr}make dashboards"
     assert set(DASHBOARDS) == {
-        f"kubetriage-{name}" for name in ("overview", "gateway", "agent", "models", "retrieval", "diagnosed", "stores")
+        f"kubetriage-{name}"
+        for name in ("overview", "gateway", "agent", "models", "retrieval", "diagnosed", "stores", "work")
     }
 
 
@@ -185,6 +186,7 @@ async def everything_happens_twice(product: Product) -> None:
         for _ in range(2):
             await users.investigate()
             await users.diagnose()
+            await users.work()
             await users.search("container was OOMKilled", "image cannot be pulled")
             await users.blunder()
             await users.without_model()

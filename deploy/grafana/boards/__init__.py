@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.boards import agent, diagnosed, gateway, models, overview, retrieval, stores
+from deploy.grafana.boards import agent, diagnosed, gateway, models, overview, retrieval, stores, work
 
 DASHBOARDS = (
     overview.DASHBOARD,
@@ -12,6 +12,7 @@ DASHBOARDS = (
     retrieval.DASHBOARD,
     diagnosed.DASHBOARD,
     stores.DASHBOARD,
+    work.DASHBOARD,
 )
 
 __all__ = ["DASHBOARDS"]

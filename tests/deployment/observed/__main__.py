@@ -43,6 +43,7 @@ async def load(users: Users, seconds: float) -> None:
         await users.search(*chance.sample(_QUERIES, 2))
         if chance.random() < 0.6:
             await users.diagnose()
+            await users.work()
         if chance.random() < 0.25:
             await users.blunder()
         if chance.random() < 0.1:

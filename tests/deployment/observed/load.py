@@ -10,6 +10,7 @@ import aiohttp
 
 from tests.agent.support import ask as ask_agent
 from tests.deployment.observed.product import Product
+from tests.gateway.alerting import notification, tell
 from tests.gateway.support import PASSWORD, add_users, bearer, log_in
 from tests.processes import Reply, send
 
@@ -53,6 +54,13 @@ class Users:
         """Both clusters' faults, and a namespace without any."""
         for namespace in ("shop", "reports", None, "kube-system"):
             await self._call("POST", "/v1/diagnose", json={"namespace": namespace})
+
+    async def work(self) -> None:
+        """An alert that comes and goes, and a batch: nobody waits for them."""
+        for status in ("firing", "resolved"):
+            await tell(self._http, self._product.gateway.url, notification("KubePodCrashLooping", status=status))
+        items = [{"namespace": "shop"}, {"namespace": "reports"}]
+        await self._call("POST", "/v1/batches", json={"items": items})
 
     async def search(self, *queries: str) -> None:
         for query in queries:

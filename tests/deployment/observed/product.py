@@ -19,6 +19,7 @@ import yaml
 
 from tests.agent import scripted_vendor
 from tests.agent.support import start_agent
+from tests.gateway.alerting import ALERT_KEY
 from tests.gateway.support import start_gateway
 from tests.processes import RedisServer, RunningService, free_port, start_service, stop, wait_for_port
 from tests.retrieval.conftest import ChromaServer
@@ -91,7 +92,8 @@ def running(directory: Path, runbooks: Path, prometheus: str, *, scrape: str, **
             service(start_agent(directory, store.url, chroma_url=url, **settings))
             for url in (chroma.url, f"http://127.0.0.1:{free_port()}")
         )
-        gateway = service(start_gateway(directory, store.url, agent.url, redis_timeout_seconds=0.5, **limits))
+        told = {"alert_key": ALERT_KEY, "slack_url": f"http://127.0.0.1:{vendor_port}/hook"}
+        gateway = service(start_gateway(directory, store.url, agent.url, redis_timeout_seconds=0.5, **told, **limits))
         watching = {"chroma_url": chroma.url, "watch": 1, "interval_seconds": 1, "paths": runbooks}
         ingest = service(start_service("rag_ingest", "KUBETRIAGE_INGEST_", directory, watching))
         services = {"gateway": [gateway], "agent": [agent, second], "ingest": [ingest]}
