@@ -17,9 +17,11 @@ import aiohttp
 import pytest
 import redis
 
+from gateway.audit.log import open_log
 from gateway.users import open_users
 from kubetriage.redis_connection import RedisUrlError, connect_redis
 from tests.agent.support import start_agent
+from tests.gateway.alerting import FAST, incident_when, notification, tell
 from tests.gateway.support import PASSWORD, bearer, start_gateway
 from tests.processes import RedisServer, RunningService, eventually, free_port, send, stop
 
@@ -156,7 +158,7 @@ def gateway(deployment: Deployment, tmp_path: Path) -> Iterator[RunningService]:
 
     asyncio.run(first_user())
     agent = start_agent(tmp_path, deployment.url)
-    running = start_gateway(tmp_path, deployment.url, agent.url, limit_ask="4/hour")
+    running = start_gateway(tmp_path, deployment.url, agent.url, limit_ask="4/hour", **FAST)
     yield running
     running.end()
     agent.end()
@@ -188,6 +190,8 @@ async def test_nothing_is_lost_when_a_master_dies(
     await call("POST", "/v1/ask", json={"question": "And since when?", "session_id": session}, **ada)
     other = await call("POST", "/v1/ask", json=QUESTION, **ada)
     await call("DELETE", f"/v1/sessions/{other['session_id']}", 204, **ada)
+    opened = (await tell(http, gateway.url, notification("Before"))).json["incident"]
+    before = await incident_when(http, gateway.url, ada["headers"], opened, diagnosis_state="done")
     # Replication is asynchronous: what a replica has not read yet dies with its master (docs/reliability.md).
     for master in deployment.masters:
         await asyncio.to_thread(wait_for_replica, master, deployment.password)
@@ -208,6 +212,11 @@ async def test_nothing_is_lost_when_a_master_dies(
         QUESTION["question"],
         "And since when?",
     ]
+    assert await call("GET", f"/v1/incidents/{opened}", **ada) == before
+    opened = (await tell(http, gateway.url, notification("After"))).json["incident"]
+    await incident_when(http, gateway.url, ada["headers"], opened, diagnosis_state="done")
+    async with open_log(deployment.url) as log:
+        assert (await log.verify()).count >= 5
     renewed = await call("POST", "/v1/auth/refresh", data={"refresh_token": tokens["refresh_token"]})
     ada = {"headers": bearer(renewed)}
     answer = await call("POST", "/v1/ask", json={"question": "And now?", "session_id": session}, **ada)
