@@ -1,6 +1,7 @@
 """`make bench`: how fast and how heavy, each figure beside something that ran on the same machine just then.
 
-Prints a Markdown table. Wall times are the median of several runs; ratios are what to compare between machines.
+Prints Markdown tables; `python -m bench gateway` prints those of one section. Wall times are the median of
+several runs; ratios are what to compare between machines.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -21,15 +21,13 @@ from typing import Any
 
 import aiohttp
 
+from bench.figures import ROOT, SAMPLE, STARTER, resident, row, wall
+from bench.gateway import measure_gateway
 from kubetriage.cli.processes import choose_port
 from kubetriage.cli.stack import Cluster, Stack, run_stack
 from kubetriage.contracts.identity import InternalClaims
 from kubetriage.safety.internal_tokens import sign_internal
 
-ROOT = Path(__file__).parents[1]
-SAMPLE = "samples/shop.tar.gz"
-STARTER = str(Path(sys.executable).with_name("kubetriage"))
-RUNS = 5
 SECONDS = 4.0  # of each load
 UNLIMITED = "1000000/minute"
 READ_BUNDLE = """
@@ -39,20 +37,6 @@ with tarfile.open("samples/shop.tar.gz") as bundle:
         if member.name.endswith(".json"):
             json.load(bundle.extractfile(member))
 """
-
-
-def wall(*command: str) -> float:
-    """Median seconds of a whole process."""
-    times = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-def row(what: str, figure: str, beside: str, ratio: float) -> None:
-    print(f"| {what} | {figure} | {beside} | {ratio:.2f} |", flush=True)
 
 
 def measure_processes() -> None:
@@ -103,13 +87,6 @@ def resident_of_bare_python() -> float:
         memory = resident(bare.pid)
         bare.kill()
     return memory
-
-
-def resident(pid: int) -> float:
-    """MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else 0.0
 
 
 async def measure_services(state: Path) -> None:
@@ -243,12 +220,34 @@ def measure_scale(folder: Path) -> None:
     row("slope from 500 to 5,000 pods", f"{(large - small) / 4500 * 1000:.2f} ms per pod", "", large / small)
 
 
+def in_folder(measure: Callable[[Path], None]) -> Callable[[], None]:
+    """``measure`` with a folder of its own."""
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder))
+
+    return run
+
+
+SECTIONS: dict[str, Callable[[], None]] = {
+    "processes": measure_processes,
+    "scale": in_folder(measure_scale),
+    "services": in_folder(lambda folder: asyncio.run(measure_services(folder))),
+    "gateway": lambda: asyncio.run(measure_gateway()),
+}
+
+
 def main() -> None:
-    print("| What | Figure | Beside | Ratio |\n|---|---|---|---|")
-    measure_processes()
-    with tempfile.TemporaryDirectory() as folder:
-        measure_scale(Path(folder))
-        asyncio.run(measure_services(Path(folder)))
+    """All sections, or those that are named."""
+    wanted = sys.argv[1:] or list(SECTIONS)
+    unknown = set(wanted) - SECTIONS.keys()
+    if unknown:
+        sys.exit(f"bench: {', '.join(sorted(unknown))}: not one of {', '.join(SECTIONS)}")
+    if set(wanted) != {"gateway"}:
+        print("| What | Figure | Beside | Ratio |\n|---|---|---|---|")
+    for name in wanted:
+        SECTIONS[name]()
 
 
 if __name__ == "__main__":
