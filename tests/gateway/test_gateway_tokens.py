@@ -148,6 +148,24 @@ def test_public_keys_hold_nothing_private():
     assert set(KEYS.jwks()["keys"][0]) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
+def test_a_token_that_was_good_before_is_refused_once_it_has_expired():
+    ours, now = tokens(), int(time.time())
+    # Within the leeway of a minute, for one or two seconds more.
+    token = forged({"exp": now - 59, "iat": now - 200, "nbf": now - 200})
+    assert ours.verify(token) == ours.verify(token)
+    with pytest.raises(AccessTokenError):
+        while time.time() < now + 10:
+            ours.verify(token)
+            time.sleep(0.05)
+
+
+def test_a_remembered_token_lends_nothing_to_one_that_begins_alike():
+    ours, good = tokens(), forged()
+    ours.verify(good)
+    with pytest.raises(AccessTokenError):
+        ours.verify(good[:-6] + "AAAAAA")
+
+
 @pytest.mark.parametrize("name", ["unsigned", "nested header", "unknown kid", "expired", "empty", "oversized"])
 async def test_every_bad_token_gets_the_same_401(gateway, http, name):
     headers = bearer(ATTACKS[name]) if ATTACKS[name] else {"Authorization": "Bearer"}
