@@ -60,17 +60,29 @@ async def fetch_json(request: Request, call: Call, contract: type[BaseModel]) ->
 
 async def until_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
     """The result of ``work``, which is cancelled when the caller hangs up (ClientGoneError)."""
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(wait_until_gone(request.receive))
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this is a coroutine
+    reason: Exception | None = None
+
+    async def watch() -> None:
+        nonlocal reason
+        try:
+            await wait_until_gone(request.receive)
+            reason = ClientGoneError()
+        except ApiError as error:  # the rest of a body that nobody wanted was too long or too slow
+            reason = error
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGoneError
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        # As asyncio.timeout does it: somebody else may have cancelled us, too.
+        if reason is not None and task.uncancel() == 0:
+            raise reason from None
+        raise
     finally:
-        for one in (task, gone):
-            one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        watcher.cancel()
 
 
 async def pass_on_problem(request: Request, error: Exception) -> Response:

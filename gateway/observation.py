@@ -40,6 +40,7 @@ class Observation:
         self._app = app
         self._metrics = metrics
         self._lifecycle = lifecycle
+        self._log = _log.bind()  # put together once, not for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +59,7 @@ class Observation:
             exchange.status = 499
         # The edge of the process: whatever it was, the caller gets a problem and the log the reason.
         except Exception:
-            _log.exception("unhandled error", **{"http.request.id": exchange.request_id})
+            self._log.exception("unhandled error", **{"http.request.id": exchange.request_id})
             if exchange.started:
                 raise  # the server cuts the connection: the answer must not look complete
             await unexpected(exchange.request_id, scope["path"])(scope, receive, exchange.send)
@@ -78,7 +79,7 @@ class Observation:
             return
         client = scope.get("client")
         log_request(
-            _log,
+            self._log,
             method=scope["method"],
             route=route,
             path=scope["path"][:512],
