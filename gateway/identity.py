@@ -16,10 +16,11 @@ from slowapi.util import get_remote_address
 from gateway.access_tokens import AccessToken, AccessTokenError
 from gateway.core import Gateway, gateway_of
 from gateway.limits import Hit, Standing, header_values, refuse_exceeded
+from gateway.lookup import look_up
 from gateway.problems import ApiError
 from gateway.refresh_tokens import denied_family_key, denied_token_key
 from gateway.store import StoreUnavailableError
-from gateway.users import FIELDS, User, read_fields, user_key
+from gateway.users import User, read_fields, user_key
 from kubetriage.contracts.identity import InternalClaims
 
 _scheme = OAuth2PasswordBearer(
@@ -109,13 +110,10 @@ async def _look_up(
     gateway: Gateway, token: AccessToken, hits: list[Hit]
 ) -> tuple[bool, User | None, tuple[Standing, ...]]:
     name = token.user.username
-    async with gateway.store.guard(), _pipeline(gateway) as pipe:
-        pipe.exists(denied_token_key(token.jti))
-        pipe.exists(denied_family_key(token.family))
-        pipe.hmget(user_key(name), FIELDS)
-        gateway.limits.queue(pipe, hits)
-        token_denied, family_denied, fields, *counts = await pipe.execute()
-    return bool(token_denied or family_denied), read_fields(name, fields), gateway.limits.read(hits, counts)
+    marks = (denied_token_key(token.jti), denied_family_key(token.family))
+    async with gateway.store.guard():
+        found = await look_up(gateway.redis, user=user_key(name), marks=marks, hits=hits)
+    return found.denied, read_fields(name, found.fields), gateway.limits.read(hits, found.counts)
 
 
 def _pipeline(gateway: Gateway) -> Any:

@@ -18,14 +18,17 @@ from limits.aio.storage import MemoryStorage
 from gateway.metrics import Metrics
 from gateway.problems import QUOTA_EXCEEDED, ApiError
 
-# KEYS[1] the window's counter, ARGV[1] its length in seconds. Redis' clock, so gateways agree.
-_HIT = """
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
-local left = redis.call('TTL', KEYS[1])
-if left < 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]); left = tonumber(ARGV[1]) end
-return {count, left}
+# Lua: one more in the window whose counter is at ``key``. Redis' clock, so gateways agree.
+COUNT_HIT = """
+local function count_hit(key, seconds)
+  local count = redis.call('INCR', key)
+  if count == 1 then redis.call('EXPIRE', key, seconds) end
+  local left = redis.call('TTL', key)
+  if left < 0 then redis.call('EXPIRE', key, seconds); left = tonumber(seconds) end
+  return {count, left}
+end
 """
+HIT = COUNT_HIT + "return count_hit(KEYS[1], ARGV[1])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,16 @@ class Hit:
     policy: Policy
     who: str
 
+    @property
+    def key(self) -> str:
+        """The Redis key of its window."""
+        return self.policy.key(self.who)
+
+    @property
+    def seconds(self) -> int:
+        """The length of its window."""
+        return int(self.policy.item.get_expiry())
+
 
 class Limits:
     """The policies and both engines."""
@@ -78,7 +91,7 @@ class Limits:
     def queue(self, pipe: Any, hits: Sequence[Hit]) -> None:
         """Adds one command per hit to a Redis pipeline."""
         for hit in hits:
-            pipe.eval(_HIT, 1, hit.policy.key(hit.who), hit.policy.item.get_expiry())
+            pipe.eval(HIT, 1, hit.key, hit.seconds)
 
     def read(self, hits: Sequence[Hit], results: Sequence[Sequence[int]]) -> tuple[Standing, ...]:
         """What the queued commands returned."""
@@ -91,10 +104,9 @@ class Limits:
         """The same, counted in this process only: for the time without Redis."""
         standings = []
         for hit in hits:
-            window = hit.policy.item.get_expiry()
-            count = await self._local.incr(hit.policy.key(hit.who), window)
+            count = await self._local.incr(hit.key, hit.seconds)
             # Not the exact rest of the window: the longest wait is always a correct promise.
-            standings.append(Standing(hit.policy, count, window))
+            standings.append(Standing(hit.policy, count, hit.seconds))
         return self._counted("local", standings)
 
     def _counted(self, engine: str, standings: list[Standing]) -> tuple[Standing, ...]:
