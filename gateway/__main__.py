@@ -55,6 +55,7 @@ def build_server(app: FastAPI, settings: Settings) -> DrainingServer:
         port=settings.port,
         http="httptools",
         loop="uvloop",
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
