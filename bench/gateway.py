@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import resident, wall
-from bench.load import Load, load
+from bench.load import Load, cpu_seconds, load
 from bench.servers import LITELLM, MASTER_KEY, log_in, start_gateway, start_litellm, start_redis, start_upstream
-from kubetriage.cli.processes import Processes, ProcessFailedError
+from kubetriage.cli.processes import Child, Processes, ProcessFailedError
 
 LEVELS = (1, 16, 64)  # connections
 RUNS = 3
-SECONDS, WARM_SECONDS = 4, 2  # of each load
+SECONDS, WARM_SECONDS = 4, 10  # of each load
 _CALLS: dict[str, dict[str, Any]] = {
     "search": {"query": "OOMKilled"},
     "ask": {"question": "Why is checkout failing?"},
@@ -65,8 +65,10 @@ async def _targets(processes: Processes, folder: Path) -> tuple[Target, ...]:
             seconds.append((await start_gateway(passing, redis_url, upstream))[1])
     ours, last = await start_gateway(processes, redis_url, upstream)
     start, python = statistics.median([*seconds, last]), wall(sys.executable, "-c", "pass")
-    print("\n| | Start | Beside | RSS, idle |\n|---|---|---|---|")
-    print(f"| gateway | {start:.2f} s | a bare Python: {python:.2f} s | {resident(ours.process.pid):.0f} MiB |")
+    print("\n| | Start | of it processor time | Beside | RSS, idle |\n|---|---|---|---|---|")
+    print(
+        f"| gateway | {_figures(start, ours)} | a bare Python: {python:.2f} s | {resident(ours.process.pid):.0f} MiB |"
+    )
     token = await log_in(ours.port, redis_url)
     direct, through = f"http://127.0.0.1:{upstream}", f"http://127.0.0.1:{ours.port}/v1"
     found = [
@@ -78,10 +80,14 @@ async def _targets(processes: Processes, folder: Path) -> tuple[Target, ...]:
     except (subprocess.CalledProcessError, OSError, ProcessFailedError) as error:
         print(f"{LITELLM} is not measured: {error}", file=sys.stderr)
         return tuple(found)
-    print(f"| LiteLLM | {start:.2f} s | | {resident(other.process.pid):.0f} MiB |")
+    print(f"| LiteLLM | {_figures(start, other)} | | {resident(other.process.pid):.0f} MiB |")
     chat = "/v1/chat/completions"
     url = f"http://127.0.0.1:{other.port}{chat}"
     return (*found, Target("LiteLLM", url, direct + chat, _CHAT, MASTER_KEY, other.process.pid))
+
+
+def _figures(start: float, child: Child) -> str:
+    return f"{start:.2f} s | {cpu_seconds(child.process.pid):.2f} s"
 
 
 async def _measure(targets: tuple[Target, ...]) -> dict[tuple[int, str], list[Pair]]:
@@ -92,7 +98,7 @@ async def _measure(targets: tuple[Target, ...]) -> dict[tuple[int, str], list[Pa
 
     pairs: dict[tuple[int, str], list[Pair]] = defaultdict(list)
     for target in targets:
-        await one(target, target.url, max(LEVELS), WARM_SECONDS)
+        await one(target, target.url, 16, WARM_SECONDS)
     for _ in range(RUNS):
         for connections in LEVELS:
             for target in targets:

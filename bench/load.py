@@ -27,18 +27,18 @@ class Load:
 async def load(url: str, body: dict[str, Any], token: str, *, connections: int, seconds: int, pid: int) -> Load:
     """What wrk saw, and what the process ``pid`` used.
 
-    RuntimeError when a request failed: a fast refusal is no speed.
+    RuntimeError when a request failed, for a fast refusal is no speed, or when none was answered.
     """
-    before = _cpu_seconds(pid)
+    before = cpu_seconds(pid)
     process = await asyncio.create_subprocess_exec(
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(_SCRIPT), url),
         env={**os.environ, "BENCH_BODY": json.dumps(body), "BENCH_AUTHORIZATION": f"Bearer {token}"},
         stdout=subprocess.PIPE,
     )
     output, _ = await process.communicate()
-    used = _cpu_seconds(pid) - before
+    used = cpu_seconds(pid) - before
     result = json.loads(output.decode().partition("\nRESULT ")[2])
-    if result["failed"]:
+    if result["failed"] or not result["requests"]:
         raise RuntimeError(f"{result['failed']} of {result['requests']} requests to {url} failed")
     requests = result["requests"]
     return Load(
@@ -50,7 +50,8 @@ async def load(url: str, body: dict[str, Any], token: str, *, connections: int, 
     )
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Processor time that the process has used so far."""
     # After the name, which may hold blanks: proc(5), fields 14 and 15.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
