@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
 from fastapi.security import OAuth2PasswordBearer
 from slowapi.util import get_remote_address
 
@@ -22,13 +22,6 @@ from gateway.refresh_tokens import denied_family_key, denied_token_key
 from gateway.store import StoreUnavailableError
 from gateway.users import User, read_fields, user_key
 from kubetriage.contracts.identity import InternalClaims
-
-_scheme = OAuth2PasswordBearer(
-    tokenUrl="/v1/auth/token",
-    refreshUrl="/v1/auth/refresh",
-    auto_error=False,
-    description="Access token from `POST /v1/auth/token`.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +144,21 @@ def invalid_token() -> ApiError:
     )
 
 
-async def _caller(request: Request, _token: Annotated[str | None, Security(_scheme)]) -> Caller:
-    return await _admit(request, costly=False)
+class _Authenticated(OAuth2PasswordBearer):
+    """The scheme of the OpenAPI document and the check in one: a dependency of a dependency costs every request."""
+
+    def __init__(self, *, costly: bool) -> None:
+        super().__init__(
+            tokenUrl="/v1/auth/token",
+            refreshUrl="/v1/auth/refresh",
+            scheme_name=OAuth2PasswordBearer.__name__,
+            description="Access token from `POST /v1/auth/token`.",
+        )
+        self._costly = costly
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
+        return await _admit(request, costly=self._costly)
 
 
-async def _costly_caller(request: Request, _token: Annotated[str | None, Security(_scheme)]) -> Caller:
-    return await _admit(request, costly=True)
-
-
-AnyCaller = Annotated[Caller, Depends(_caller)]
-CostlyCaller = Annotated[Caller, Depends(_costly_caller)]
+AnyCaller = Annotated[Caller, Security(_Authenticated(costly=False))]
+CostlyCaller = Annotated[Caller, Security(_Authenticated(costly=True))]

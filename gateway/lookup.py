@@ -16,21 +16,18 @@ from redis.asyncio.cluster import RedisCluster
 from gateway.limits import COUNT_HIT, HIT, Hit
 from gateway.users import FIELDS
 
-# KEYS: the user, the marks of revocation, the windows. ARGV: how many marks, how many fields, the fields' names, the
-# length of each window in seconds.
+# KEYS: the user, two marks of revocation, the windows. ARGV: the length of each window in seconds.
 _LOOK_UP = (
     COUNT_HIT
-    + """
-local marks, fields = tonumber(ARGV[1]), tonumber(ARGV[2])
-local denied = 0
-for i = 2, 1 + marks do denied = denied + redis.call('EXISTS', KEYS[i]) end
-local found = {denied, redis.call('HMGET', KEYS[1], unpack(ARGV, 3, 2 + fields))}
-for i = 2 + marks, #KEYS do
-  found[#found + 1] = count_hit(KEYS[i], ARGV[1 + fields + i - marks])
-end
+    + f"""
+local found = {{
+  redis.call('EXISTS', KEYS[2]) + redis.call('EXISTS', KEYS[3]),
+  redis.call('HMGET', KEYS[1], {", ".join(f"'{name}'" for name in FIELDS)})
+}}
+for i = 4, #KEYS do found[i - 1] = count_hit(KEYS[i], ARGV[i - 3]) end
 return found
 """
-)
+).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Found:
     counts: Sequence[Sequence[int]]
 
 
-async def look_up(redis: Redis, *, user: str, marks: Sequence[str], hits: Sequence[Hit]) -> Found:
+async def look_up(redis: Redis, *, user: str, marks: tuple[str, str], hits: Sequence[Hit]) -> Found:
     """Counts ``hits``; reads the fields at the key ``user``, and whether one of the keys ``marks`` exists."""
     client: Any = redis
     if isinstance(client, RedisCluster):
@@ -54,7 +51,6 @@ async def look_up(redis: Redis, *, user: str, marks: Sequence[str], hits: Sequen
                 pipe.eval(HIT, 1, hit.key, hit.seconds)
             fields, *results = await pipe.execute()
         return Found(any(results[: len(marks)]), fields, results[len(marks) :])
-    keys = [user, *marks, *(hit.key for hit in hits)]
-    arguments = [len(marks), len(FIELDS), *FIELDS, *(hit.seconds for hit in hits)]
-    denied, fields, *counts = await client.eval(_LOOK_UP, len(keys), *keys, *arguments)
+    keys = [user, *marks, *[hit.key for hit in hits]]
+    denied, fields, *counts = await client.eval(_LOOK_UP, len(keys), *keys, *[hit.seconds for hit in hits])
     return Found(bool(denied), fields, counts)
