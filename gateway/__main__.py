@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from types import FrameType
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.core import Lifecycle
+from gateway.memory import return_large_blocks, settle
 from gateway.setting_types import PREFIX
 from gateway.settings import Settings
 from kubetriage.telemetry.logging import configure_logging
@@ -29,6 +31,10 @@ class DrainingServer(uvicorn.Server):
         self._lifecycle = lifecycle
         self._delay = delay
         self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        settle()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not now: a signal comes at any line, also within a log's, whose lock the next line would wait for.
@@ -84,6 +90,7 @@ def main() -> int:
             sys.stderr.write(f"gateway: {name + ': ' if name else ''}{item['msg'].removeprefix('Value error, ')}\n")
         return 2
     configure_logging("kubetriage-gateway", settings.log_level, json=settings.log_json)
+    return_large_blocks()
     build_server(create_app(settings), settings).run()
     return 0
 

@@ -79,7 +79,7 @@ async def test_what_is_kept_stays_small_however_often_one_asks(redis: Redis) -> 
     baselines = RedisBaselines(redis, window_seconds=HOUR)
     for at in range(0, 100_000, 60):
         await baselines.keep(diagnosis(at=at), None, float(at))
-    (key,) = await redis.keys("*")
+    (key,) = await redis.keys("kubetriage:baseline:*")
     assert await redis.llen(key) <= 6
     assert 0 < await redis.ttl(key) <= 30 * 86400
 
@@ -96,7 +96,7 @@ async def test_callers_with_other_rights_and_other_scopes_have_baselines_of_thei
 async def test_a_damaged_baseline_is_none(redis: Redis) -> None:
     baselines = RedisBaselines(redis)
     await baselines.keep(diagnosis(at=1), None, 1.0)
-    (key,) = await redis.keys("*")
+    (key,) = await redis.keys("kubetriage:baseline:*")
     await redis.lset(key, 0, b"1000:nonsense")
     assert await baselines.before(SHOP, None, 2.0) is None
 

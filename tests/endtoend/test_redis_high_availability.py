@@ -6,6 +6,7 @@ Real redis-servers, a real gateway and a real agent with the sample cluster.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,57 +42,60 @@ class Deployment:
 
 def wait_for_replica(master: RedisServer, password: str | None) -> None:
     client: Any = redis.Redis(port=master.port, password=password)
-    written = client.info("replication")["master_repl_offset"]
-    wait_until(lambda: client.info("replication")["slave0"]["offset"] >= written)
-
-
-def servers(folder: Path, count: int, *options: str) -> list[RedisServer]:
-    found = []
-    for number in range(count):
-        own = folder / str(number)
-        own.mkdir()
-        # Its default is 10,000 above the port, which may be no port at all.
-        bus = ("--cluster-port", str(free_port())) if "--cluster-enabled" in options else ()
-        found.append(RedisServer(free_port(), own, (*options, *bus)))
-    return found
+    with contextlib.closing(client):
+        written = client.info("replication")["master_repl_offset"]
+        wait_until(lambda: client.info("replication")["slave0"]["offset"] >= written)
 
 
 @pytest.fixture
-def sentinels(tmp_path: Path) -> Iterator[Deployment]:
+def ending() -> Iterator[contextlib.ExitStack]:
+    """What a deployment has started ends with the test."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def start(
+    ending: contextlib.ExitStack, folder: Path, port: int, *options: str, command: tuple[str, ...] = ()
+) -> RedisServer:
+    folder.mkdir(exist_ok=True)
+    server = RedisServer(port, folder, options, command)
+    ending.callback(stop, server.process)
+    return server
+
+
+def client_of(ending: contextlib.ExitStack, server: RedisServer, password: str | None = None) -> Any:
+    client: Any = redis.Redis(port=server.port, password=password, decode_responses=True)
+    ending.callback(client.close)
+    return client
+
+
+@pytest.fixture
+def sentinels(tmp_path: Path, ending: contextlib.ExitStack) -> Deployment:
     """A master, a replica and three Sentinels."""
-    (master,) = servers(tmp_path, 1, "--requirepass", "pw", "--masterauth", "pw")
-    (tmp_path / "replica").mkdir()
-    following = ("--replicaof", f"127.0.0.1 {master.port}", "--requirepass", "pw", "--masterauth", "pw")
-    replica = RedisServer(free_port(), tmp_path / "replica", following)
+    keys = ("--requirepass", "pw", "--masterauth", "pw")
+    master = start(ending, tmp_path / "master", free_port(), *keys)
+    replica = start(ending, tmp_path / "replica", free_port(), *keys, "--replicaof", f"127.0.0.1 {master.port}")
+    following = client_of(ending, replica, "pw")
+    wait_until(lambda: following.info("replication").get("master_link_status") == "up")
     watching = []
-    for _ in range(3):
-        port = free_port()
-        folder = tmp_path / f"sentinel-{port}"
+    for number in range(3):
+        folder, port = tmp_path / f"sentinel-{number}", free_port()
         folder.mkdir()
-        (folder / "sentinel.conf").write_text(
+        config = folder / "sentinel.conf"
+        config.write_text(
             f"port {port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {master.port} 2\n"
             "sentinel auth-pass shop pw\nsentinel down-after-milliseconds shop 1000\n"
             "sentinel failover-timeout shop 5000\n"
         )
-        watching.append(
-            RedisServer(port, folder, command=("redis-server", str(folder / "sentinel.conf"), "--sentinel"))
-        )
+        watching.append(start(ending, folder, port, command=("redis-server", str(config), "--sentinel")))
+    clients = [client_of(ending, one) for one in watching]
+    wait_until(lambda: all(knows_all(client) for client in clients))
     hosts = ",".join(f"127.0.0.1:{one.port}" for one in watching)
-    clients: list[Any] = [redis.Redis(port=one.port) for one in watching]
 
-    def master_port() -> int:
-        found: Any = clients[0].sentinel_get_master_addr_by_name("shop")
-        return int(found[1])
+    def has_failed_over() -> bool:
+        return int(clients[0].sentinel_get_master_addr_by_name("shop")[1]) == replica.port
 
-    try:
-        waiting: Any = redis.Redis(port=replica.port, password="pw")
-        wait_until(lambda: waiting.info("replication").get("master_link_status") == "up")
-        wait_until(lambda: all(knows_all(client) for client in clients))
-        url = f"redis+sentinel://:pw@{hosts}/shop/0"
-        yield Deployment(url, [master], lambda: master_port() == replica.port, password="pw")
-    finally:
-        for server in (*watching, master, replica):
-            stop(server.process)
+    return Deployment(f"redis+sentinel://:pw@{hosts}/shop/0", [master], has_failed_over, password="pw")
 
 
 def knows_all(sentinel: Any) -> bool:
@@ -99,33 +103,31 @@ def knows_all(sentinel: Any) -> bool:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Deployment]:
+def cluster(tmp_path: Path, ending: contextlib.ExitStack) -> Deployment:
     """Three masters with a replica each."""
     if shutil.which("redis-cli") is None:
         pytest.skip("there is no redis-cli (package redis-tools), which makes a Cluster of servers")
-    nodes = servers(tmp_path, 6, "--cluster-enabled", "yes", "--cluster-node-timeout", "1500")
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port")
+    # By default the port of the bus is 10,000 above the other, which may be no port at all.
+    nodes = [start(ending, tmp_path / str(number), free_port(), *options, str(free_port())) for number in range(6)]
     addresses = [f"127.0.0.1:{node.port}" for node in nodes]
-    try:
-        subprocess.run(
-            ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-        clients: dict[int, Any] = {node.port: redis.Redis(port=node.port, decode_responses=True) for node in nodes}
-        wait_until(lambda: all(is_whole(client) for client in clients.values()))
-        masters = [node for node in nodes if clients[node.port].info("replication")["role"] == "master"]
-        assert len(masters) == 3
+    subprocess.run(
+        ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    clients = {node.port: client_of(ending, node) for node in nodes}
+    wait_until(lambda: all(is_whole(client) for client in clients.values()))
+    masters = [node for node in nodes if clients[node.port].info("replication")["role"] == "master"]
+    assert len(masters) == 3
 
-        def has_failed_over() -> bool:
-            alive = [client for port, client in clients.items() if port != masters[0].port]
-            roles = [client.info("replication")["role"] for client in alive]
-            return roles.count("master") == 3 and all(is_in_order(client) for client in alive)
+    def has_failed_over() -> bool:
+        alive = [client for port, client in clients.items() if port != masters[0].port]
+        roles = [client.info("replication")["role"] for client in alive]
+        return roles.count("master") == 3 and all(is_in_order(client) for client in alive)
 
-        yield Deployment(f"redis+cluster://{addresses[0]},{addresses[1]}", masters, has_failed_over)
-    finally:
-        for node in nodes:
-            stop(node.process)
+    return Deployment(f"redis+cluster://{addresses[0]},{addresses[1]}", masters, has_failed_over)
 
 
 def is_in_order(node: Any) -> bool:
