@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 
-# mallopt(3)
+# From malloc.h; see the manual page of mallopt.
 _M_MMAP_THRESHOLD = -3
 _LARGE = 1 << 20  # bytes
 

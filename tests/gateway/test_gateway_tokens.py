@@ -153,10 +153,10 @@ def test_a_token_that_was_good_before_is_refused_once_it_has_expired():
     # Within the leeway of a minute, for one or two seconds more.
     token = forged({"exp": now - 59, "iat": now - 200, "nbf": now - 200})
     assert ours.verify(token) == ours.verify(token)
+    while time.time() < now + 3:
+        time.sleep(0.1)
     with pytest.raises(AccessTokenError):
-        while time.time() < now + 10:
-            ours.verify(token)
-            time.sleep(0.05)
+        ours.verify(token)
 
 
 def test_a_remembered_token_lends_nothing_to_one_that_begins_alike():
