@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from kubetriage.diagnosis.baseline import compare
 from kubetriage.diagnosis.rule import Rule
 from kubetriage.investigation import investigate
 from kubetriage.redis_connection import REDIS_ERRORS
+from kubetriage.safety.redaction import Redactor
 
 if TYPE_CHECKING:
     from kubetriage.diagnosis.mutes import Mute
@@ -33,6 +34,7 @@ class Diagnoser:
     mutes: tuple[Mute, ...] = ()
     baselines: Baselines | None = None
     metrics: MetricsSource | None = None
+    redactor: Redactor = field(default_factory=Redactor)
     on_memory_failure: Callable[[], None] = lambda: None
 
     async def diagnose(self, reader: ScopedReader, scope: Scope) -> Diagnosis:
@@ -45,6 +47,7 @@ class Diagnoser:
             namespaces=reader.namespaces,
             extra_rules=self.rules,
             metrics=self.metrics if seen else None,
+            redactor=self.redactor,
         )
         if self.mutes:
             from kubetriage.diagnosis.mutes import apply_mutes  # noqa: PLC0415 - brings YAML, which few need

@@ -8,6 +8,7 @@ from agent_service.diagnosing import Diagnoser
 from agent_service.scoped_reader import ScopedReader
 from kubetriage.contracts.diagnosis import Diagnosis
 from kubetriage.retrieval.searcher import RunbookSearcher
+from kubetriage.safety.redaction import Redactor
 from kubetriage.telemetry.spans import Span
 
 
@@ -31,6 +32,7 @@ class RunContext:
     diagnoser: Diagnoser = field(default_factory=Diagnoser)
     namespace: str | None = None
     limits: ToolLimits = field(default_factory=ToolLimits)
+    redactor: Redactor = field(default_factory=Redactor)
     question: str = ""
     session_id: str = ""
     request_id: str = ""

@@ -22,6 +22,7 @@ from agent_service.run_context import RunContext
 from agent_service.spans import invoke_agent_span, outcome_of
 from kubetriage.contracts.api import AskResponse, Source, ToolCall, Usage
 from kubetriage.contracts.events import Answer, RunStarted, StreamEvent, Token, ToolFinished, ToolStarted
+from kubetriage.safety.untrusted import clean_text
 
 _SOURCES = 40
 _MODEL_NODE = "model"
@@ -56,7 +57,8 @@ async def run_question(
     with invoke_agent_span(model, context.session_id) as context.span:
         try:
             stream = agent.astream(
-                {"messages": [HumanMessage(question)]},
+                # People paste what they have on their screens.
+                {"messages": [HumanMessage(context.redactor.text(clean_text(question)))]},
                 config,
                 context=context,
                 stream_mode=["updates", "messages"],

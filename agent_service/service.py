@@ -65,6 +65,7 @@ class Service:
             diagnoser=self.diagnoser,
             namespace=request.namespace,
             limits=self._limits,
+            redactor=self.settings.redactor,
             question=request.question,
             session_id=request.session_id or str(claims.session_id),
             request_id=request_id,
@@ -242,5 +243,6 @@ def _diagnoser(settings: Settings, redis: Redis, metrics: Metrics) -> Diagnoser:
         mutes=settings.team_mutes,
         baselines=RedisBaselines(redis, window_seconds=settings.baseline_seconds),
         metrics=settings.metrics_source,
+        redactor=settings.redactor,
         on_memory_failure=metrics.memory_failures.inc,
     )

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from agent_service.models import choose_model
 from kubetriage.redis_connection import RedisUrl
 from kubetriage.safety.internal_tokens import MINIMUM_KEY_LENGTH
+from kubetriage.safety.redaction import Redactor
 from kubetriage.team_files import OwnRules, load_mutes, load_own_rules
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     redis_timeout_seconds: Seconds = 2.0
     drain_seconds: Seconds = 25.0
 
+    # Secrets are always hidden, from the model, the store and the answer; these where somebody wants it, too.
+    redact: Annotated[tuple[Literal["emails", "addresses"], ...], NoDecode, BeforeValidator(_names)] = ()
+
     # A team's own rules (a YAML file or a folder of them) and its mutes; a wrong file ends the start.
     rules: Path | None = None
     mutes: Path | None = None
@@ -149,6 +153,10 @@ class Settings(BaseSettings):
         if self.mutes is None:
             return ()
         return load_mutes(self.mutes, rules.causes, today=datetime.now(UTC).date())
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        return Redactor(emails="emails" in self.redact, addresses="addresses" in self.redact)
 
     @property
     def internal_keys(self) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from kubetriage.cluster.reader import ClusterReader, Listing, MetricsSource, Obs
 from kubetriage.contracts.diagnosis import Diagnosis, Scope, Unreadable
 from kubetriage.diagnosis import Examination, resources_needed
 from kubetriage.diagnosis.rule import Rule
+from kubetriage.safety.redaction import Redactor
+from kubetriage.safety.untrusted import clean_data
 from kubetriage.state.logs import LogKey, LogText
 from kubetriage.state.resources import Resource
 from kubetriage.state.snapshot import Object, Snapshot
@@ -112,11 +114,13 @@ async def investigate(
     progress: Progress | None = None,
     extra_rules: Sequence[Rule] = (),
     metrics: MetricsSource | None = None,
+    redactor: Redactor | None = None,
 ) -> Diagnosis:
-    """Diagnose ``scope``.
+    """Diagnose ``scope``. What it quotes is without secrets and control characters.
 
     ``namespaces`` limits what is read (the caller's rights); a namespace in the scope limits it
-    further; ``extra_rules`` are a team's own; ``metrics`` is asked when the reader holds none itself.
+    further; ``extra_rules`` are a team's own; ``metrics`` is asked when the reader holds none itself;
+    ``redactor`` hides more than secrets.
     Raises ClusterUnreachableError when there is no cluster to read at all.
     """
     say = progress or (lambda _line: None)
@@ -138,7 +142,15 @@ async def investigate(
         with span("check_rules") as checking:
             diagnosis = examination.diagnose()
             checking.set({"kubetriage.incidents": len(diagnosis.incidents)})
+        diagnosis = _presentable(diagnosis, redactor or Redactor())
     return diagnosis.model_copy(update={"duration_seconds": round(time.perf_counter() - begin, 3)})
+
+
+def _presentable(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
+    """The rules judge what is there; what they quote of it may hold a password or a terminal's escape sequence."""
+    plain = diagnosis.model_dump(mode="json")
+    clean = redactor.data(clean_data(plain))
+    return diagnosis if clean == plain else Diagnosis.model_validate(clean)
 
 
 def _merge(

@@ -18,8 +18,7 @@ from agent_service.tools import diagnosis, objects, pods, runbooks
 from agent_service.tools.result import ToolResult, cap_text, failed
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.contracts.api import ObjectName
-from kubetriage.safety.redaction import redact
-from kubetriage.safety.untrusted import clean_text, fence
+from kubetriage.safety.untrusted import clean_data, clean_text, fence
 from kubetriage.telemetry.spans import Span
 
 Run = Callable[..., Awaitable[ToolResult]]
@@ -104,6 +103,7 @@ async def _run_tool(
 ) -> tuple[str, dict[str, Any]]:
     began = time.perf_counter()
     fault = "refused"  # by the tool itself: no such object, not the caller's namespace
+    redactor = context.redactor
     try:
         async with asyncio.timeout(context.limits.seconds):
             result = await run(context, **arguments)
@@ -112,7 +112,7 @@ async def _run_tool(
         result = failed(f"{name} did not end within {context.limits.seconds:g} s.", timeout=True)
     except ClusterError as error:
         fault = error.code
-        result = failed(redact(clean_text(str(error))), code=error.code)
+        result = failed(redactor.text(clean_text(str(error))), code=error.code)
     except Exception as error:  # noqa: BLE001 - a tool's bug must not end the run, and its text must not leak
         structlog.get_logger("agent").exception("tool failed", tool=name)
         fault = type(error).__name__
@@ -121,25 +121,14 @@ async def _run_tool(
         call.fail(fault)
     artifact = {
         "tool": name,
-        "summary": redact(clean_text(result.summary)).replace("\n", " ")[:300],
+        "summary": redactor.text(clean_text(result.summary)).replace("\n", " ")[:300],
         "status": result.status,
         "seconds": round(time.perf_counter() - began, 4),
-        "data": clean_data(result.data),
-        "sources": clean_data([one.model_dump(mode="json") for one in result.sources]),
+        "data": redactor.data(clean_data(result.data)),
+        "sources": redactor.data(clean_data([one.model_dump(mode="json") for one in result.sources])),
     }
-    text = cap_text(redact(clean_text(result.text)), context.limits.characters)
+    text = cap_text(redactor.text(clean_text(result.text)), context.limits.characters)
     return fence(text, name), artifact
-
-
-def clean_data(value: Any) -> Any:
-    """Every string of a JSON-like value redacted and cleaned."""
-    if isinstance(value, str):
-        return redact(clean_text(value))
-    if isinstance(value, dict):
-        return {key: clean_data(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean_data(entry) for entry in value]
-    return value
 
 
 def _bind(name: str, run: Run, schema: type[BaseModel], description: str) -> BaseTool:

@@ -6,110 +6,119 @@ recognition, so each replaces the value only and says what it was.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-# Every repetition is bounded or starts at the beginning of a run only: logs can be one line of 256 KiB.
-_NAME = (
-    r"(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key"
-    r"|credential|auth[-_]?key)"
+from kubetriage.safety.named_values import VALUE, is_secret_value, replace_named_values
+from kubetriage.safety.secret_names import is_secret_name
+from kubetriage.safety.secret_shapes import replace_shapes
+
+_SHORTEST = 7  # characters; no shape and no pair of a name and a value is shorter
+# No hex: a digest is no base64 of text.
+_BASE64 = re.compile(r"(?<![\w+/=.-])(?![0-9a-f]{24,}+(?![\w+/]))[A-Za-z0-9+/]{24,16384}+={0,2}(?![\w+/=-])")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}\b")
+_ADDRESS = re.compile(
+    r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)|(?<![\w.:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}(?![\w:])",
+    re.IGNORECASE,
 )
-_ARGUMENT = re.compile(rf"^--?[\w.-]{{0,60}}{_NAME}[\w.-]{{0,60}}$", re.IGNORECASE)
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "private-key",
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
-        ),
-    ),
-    ("jwt", re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
-    ("aws-key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
-    ("github-token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{30,255})")),
-    ("gitlab-token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,255}")),
-    ("google-key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}|\bya29\.[A-Za-z0-9_-]{20,}")),
-    ("model-key", re.compile(r"\bsk-[A-Za-z0-9_-]{20,}")),
-    ("slack-token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|https://hooks\.slack\.com/services/\S+")),
-    (
-        "authorization",
-        re.compile(r"(?<=\bbearer )[A-Za-z0-9._~+/=-]{8,}|(?<=\bbasic )[A-Za-z0-9+/=]{8,}", re.IGNORECASE),
-    ),
-    ("url-password", re.compile(r"(?<=://)([^\s:/@]{0,256}):([^\s@/]{1,256})(?=@)")),
-    (
-        "value",
-        re.compile(
-            rf"""(?P<name>{_NAME}[\w.-]{{0,60}}["']?\s{{0,4}}[:=]\s{{0,4}})(?P<quote>\\?["']?)"""
-            r"""(?P<value>(?<=["'])[^"'\\\n]{3,512}|[^\s"',;}&\\]{3,})""",
-            re.IGNORECASE,
-        ),
-    ),
-)
-_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
-# References to secrets are names of objects, and needed; policies and paths are no secrets.
-_HARMLESS = re.compile(r"^(?:null|none|true|false|yes|no|\(.*\)|<.*>|\$\{?.*|\[.*|/.*|\d{1,4})$", re.IGNORECASE)
-# "bearer authentication", "token: expired at": prose, not credentials.
-_PROSE = re.compile(r"^[a-z][a-z-]{0,18}$|^[A-Z][a-z]{0,18}$")
 _DROPPED_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Secrets always; ``emails`` and ``addresses`` (IPv4 and IPv6) where somebody wants them hidden, too."""
+
+    emails: bool = False
+    addresses: bool = False
+
+    def text(self, text: str) -> str:
+        """The text with each secret replaced by ``[redacted <what>]``."""
+        if len(text) >= _SHORTEST:
+            text = _BASE64.sub(_encoded, replace_named_values(replace_shapes(text)))
+        if self.emails and "@" in text:
+            text = _EMAIL.sub("[redacted email]", text)
+        if self.addresses:
+            text = _ADDRESS.sub(_address, text)
+        return text
+
+    def data(self, value: Any) -> Any:
+        """JSON-like data with every string redacted, by its own shape and by the name that it has."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        if isinstance(value, list | tuple):
+            hidden = [False, *(isinstance(entry, str) and _is_secret_flag(entry) for entry in value)]
+            return [
+                VALUE if hide and isinstance(entry, str) and not entry.startswith("-") else self.data(entry)
+                for hide, entry in zip(hidden, value, strict=False)
+            ]
+        return value
+
+    def _mapping(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        if value.get("kind") == "Secret":
+            value = {key: entry for key, entry in value.items() if key not in {"data", "stringData"}}
+        found = {
+            key: VALUE
+            if isinstance(entry, str) and is_secret_name(str(key)) and is_secret_value(entry)
+            else self.data(entry)
+            for key, entry in value.items()
+        }
+        variable = value.get("value")
+        if (
+            "name" in value
+            and isinstance(variable, str)
+            and is_secret_name(str(value["name"]))
+            and is_secret_value(variable)
+        ):
+            found["value"] = VALUE  # an environment variable
+        return found
+
+
+_SECRETS = Redactor()
 
 
 def redact(text: str) -> str:
     """The text with each secret replaced by ``[redacted <what>]``."""
-    for what, pattern in _PATTERNS:
-        if what == "value":
-            text = pattern.sub(_value, text)
-        elif what == "url-password":
-            text = pattern.sub(r"\1:[redacted password]", text)
-        elif what == "authorization":
-            text = pattern.sub(lambda m: m[0] if _PROSE.match(m[0]) else "[redacted authorization]", text)
-        else:
-            text = pattern.sub(f"[redacted {what}]", text)
-    return text
+    return _SECRETS.text(text)
 
 
 def redact_object(item: Mapping[str, Any]) -> dict[str, Any]:
     """An API object without what nobody needs (managedFields) and with secret values replaced."""
-    copy = _walk(item)
+    copy: dict[str, Any] = _SECRETS.data(item)
     about = copy.get("metadata") or {}
     about.pop("managedFields", None)
     for name in _DROPPED_ANNOTATIONS:
         (about.get("annotations") or {}).pop(name, None)
-    if copy.get("kind") == "Secret":
-        copy.pop("data", None)
-        copy.pop("stringData", None)
     if copy.get("kind") == "ConfigMap":
-        copy["data"] = {
-            key: "[redacted value]" if _SECRET_NAME.search(key) and _is_secret(value) else value
-            for key, value in (copy.get("data") or {}).items()
-        }
         copy.pop("binaryData", None)
-    found: dict[str, Any] = copy
-    return found
+    return copy
 
 
-def _is_secret(value: Any) -> bool:
-    """A file under a telling key (``password-policy.yaml``) has been redacted line by line already."""
-    return isinstance(value, str) and bool(value) and "\n" not in value and not _HARMLESS.match(value)
+def _is_secret_flag(argument: str) -> bool:
+    return argument.startswith("-") and "=" not in argument and " " not in argument and is_secret_name(argument)
 
 
-def _value(match: re.Match[str]) -> str:
-    value, after = match["value"], match.string[match.end() : match.end() + 2]
-    if _HARMLESS.match(value) or value.startswith("[redacted"):
+def _address(match: re.Match[str]) -> str:
+    try:
+        ipaddress.ip_address(match[0])
+    except ValueError:  # a time of day
         return match[0]
-    if match["name"].endswith(": ") and not match["quote"] and _PROSE.match(value) and re.match(r" \w", after):
+    return "[redacted address]"
+
+
+def _encoded(match: re.Match[str]) -> str:
+    """Base64 of something that holds a secret is one, too; a digest or a picture is not."""
+    given = match[0].rstrip("=")
+    try:
+        inner = base64.b64decode(given + "=" * (-len(given) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
         return match[0]
-    return f"{match['name']}{match['quote']}[redacted value]"
-
-
-def _walk(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        if "name" in value and isinstance(value.get("value"), str) and _SECRET_NAME.search(str(value["name"])):
-            kept = value["value"] if _HARMLESS.match(value["value"]) or not value["value"] else "[redacted value]"
-            return {**value, "value": kept}  # an environment variable
-        return {key: _walk(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        hidden = [False, *(isinstance(entry, str) and bool(_ARGUMENT.match(entry)) for entry in value)]
-        return [
-            "[redacted value]" if hide and isinstance(entry, str) and not entry.startswith("-") else _walk(entry)
-            for hide, entry in zip(hidden, value, strict=False)
-        ]
-    return redact(value) if isinstance(value, str) and len(value) > 7 else value
+    if not inner.isascii() or replace_named_values(replace_shapes(inner)) == inner:
+        return match[0]
+    return "[redacted base64]"

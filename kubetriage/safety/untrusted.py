@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 # Terminal escape sequences: OSC (to BEL or ST), CSI, and the two-byte ones. Bounded: a log may be one long line.
 _ESCAPES = re.compile(r"\x1b(?:\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|\[[0-?]{0,64}[ -/]{0,16}[@-~]|[@-Z\\-_])")
@@ -23,6 +24,17 @@ def clean_text(text: str) -> str:
         return text
     kept = (c for c in text if c in _KEPT or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
     return _INVISIBLE.sub("", "".join(kept))
+
+
+def clean_data(value: Any) -> Any:
+    """JSON-like data with every string cleaned, names of fields excepted."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {key: clean_data(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_data(entry) for entry in value]
+    return value
 
 
 def fence(text: str, source: str) -> str:

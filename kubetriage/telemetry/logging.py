@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json as json_module
 import logging
-import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
@@ -17,37 +16,19 @@ from typing import Any
 import orjson
 import structlog
 
+from kubetriage.safety.redaction import redact
+from kubetriage.safety.secret_names import is_secret_name
+
 REDACTED = "[redacted]"
 _ECS_VERSION = "8.11"
 _MAXIMUM_DEPTH = 6  # nesting of a logged value; deeper is cut
 _MAXIMUM_TEXT = 8192  # characters of one value
-
-_SECRET_NAME = re.compile(
-    r"passw|secret|token$|api_?key|authorization|cookie|private_?key|credential|^key$|_key$", re.IGNORECASE
-)
-# Shapes of secrets that end up inside messages: bearer and basic headers, JWTs, our API keys, the
-# password of a URL.
-_SECRET_SHAPE = re.compile(
-    r"(?i:(?<=bearer )[\w.~+/=-]{8,}|(?<=basic )[\w+/=]{8,})"
-    r"|eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
-    r"|\bkt_[A-Za-z0-9_-]{16,}"
-    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
-)
-# Every shape holds one of these: most values hold none, and need no look at each of their characters.
-_SIGNS_OF_SHAPE = (" ", "eyJ", "kt_", "://")
+_names_secret = lru_cache(maxsize=1024)(is_secret_name)  # the names of fields are few, and the same on every line
 
 
 def redact_text(text: str) -> str:
-    """``text`` with everything that looks like a credential replaced."""
-    text = text[:_MAXIMUM_TEXT]
-    if not any(sign in text for sign in _SIGNS_OF_SHAPE):
-        return text
-    return _SECRET_SHAPE.sub(REDACTED, text)
-
-
-@lru_cache(maxsize=1024)  # the names of fields are few, and the same on every line
-def _names_secret(name: str) -> bool:
-    return _SECRET_NAME.search(name) is not None
+    """``text`` with everything that looks like a credential replaced, and cut where it is too long for a line."""
+    return redact(text[:_MAXIMUM_TEXT])
 
 
 def _redact(value: Any, depth: int = 0) -> Any:
@@ -59,7 +40,7 @@ def _redact(value: Any, depth: int = 0) -> Any:
         return "..."
     if isinstance(value, Mapping):
         return {
-            str(name): REDACTED if _SECRET_NAME.search(str(name)) else _redact(item, depth + 1)
+            str(name): REDACTED if is_secret_name(str(name)) else _redact(item, depth + 1)
             for name, item in value.items()
         }
     if isinstance(value, (list, tuple, set, frozenset)):
