@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from agent_service.conversation_state import (
     without_open_calls,
 )
 from agent_service.errors import ModelUnavailableError
+from agent_service.links import LineByLine
 from agent_service.models.builtin.diagnosis_text import render_diagnosis
 from agent_service.models.builtin.entities import find_entities
 from agent_service.models.builtin.intent import Kind, recognize
@@ -47,6 +49,24 @@ class TurnWindow(AgentMiddleware[Any, Any]):
         del runtime
         lighter = without_indexes(state["messages"])
         return {"messages": lighter} if lighter else None
+
+
+class SafeAnswer(AgentMiddleware[Any, Any]):
+    """What a model writes is stored as it is shown; ``runs`` does the same with what is streamed."""
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: Handler) -> Any:
+        response = await handler(request)
+        context: RunContext = request.runtime.context
+        if isinstance(response, AIMessage):
+            return _presentable(response, context)
+        return replace(response, result=[_presentable(message, context) for message in response.result])
+
+
+def _presentable(message: Any, context: RunContext) -> Any:
+    text = str(message.text)
+    lines = LineByLine(context.presentable)
+    safe = lines.feed(text) + lines.rest()
+    return message if safe == text else message.model_copy(update={"content": safe})
 
 
 class StepLimit(AgentMiddleware[Any, Any]):

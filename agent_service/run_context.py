@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent_service.diagnosing import Diagnoser
+from agent_service.links import neutralize_links
 from agent_service.scoped_reader import ScopedReader
 from kubetriage.contracts.diagnosis import Diagnosis
 from kubetriage.retrieval.searcher import RunbookSearcher
 from kubetriage.safety.redaction import Redactor
+from kubetriage.safety.untrusted import clean_text
 from kubetriage.telemetry.spans import Span
 
 
@@ -39,4 +41,11 @@ class RunContext:
     degraded: set[str] = field(default_factory=set)
     limit: str | None = None
     diagnosis: Diagnosis | None = None
+    urls: set[str] = field(default_factory=set)
+    runbook_urls: set[str] = field(default_factory=set)
     span: Span | None = None
+
+    def presentable(self, line: str, in_code: bool) -> str:
+        """A line of an answer without secrets, invisible characters and links that nobody vouches for."""
+        clean = self.redactor.text(clean_text(line))
+        return neutralize_links(clean, self.runbook_urls, self.urls, code=in_code)

@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 
 from agent_service.agent import Agent
 from agent_service.errors import RunTimeoutError
+from agent_service.links import LineByLine, find_urls
 from agent_service.memory.transcript import finished_call, tool_calls_of
 from agent_service.middleware import partial_answer
 from agent_service.own_task import in_own_task
@@ -33,6 +34,7 @@ _log = structlog.get_logger("agent")
 class _Progress:
     """What a run has brought so far."""
 
+    lines: LineByLine
     calls: dict[str, ToolCall] = field(default_factory=dict)
     sources: dict[tuple[str, str, str], Source] = field(default_factory=dict)
     text: str = ""
@@ -51,14 +53,16 @@ async def run_question(
     raises. Closing the iterator ends the run and its tools.
     """
     began = time.perf_counter()
-    progress = _Progress()
+    # People paste what they have on their screens.
+    question = context.redactor.text(clean_text(question))
+    context.urls |= find_urls(question)
+    progress = _Progress(LineByLine(context.presentable))
     yield RunStarted(session_id=context.session_id, request_id=context.request_id, model=model)
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 200}
     with invoke_agent_span(model, context.session_id) as context.span:
         try:
             stream = agent.astream(
-                # People paste what they have on their screens.
-                {"messages": [HumanMessage(context.redactor.text(clean_text(question)))]},
+                {"messages": [HumanMessage(question)]},
                 config,
                 context=context,
                 stream_mode=["updates", "messages"],
@@ -88,7 +92,7 @@ def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:
         if not text or about.get("langgraph_node") != _MODEL_NODE:
             return []
         progress.streamed = True
-        return [Token(text=text)]
+        return _tokens(progress.lines.feed(text))
     events: list[StreamEvent] = []
     for node, update in data.items():
         # A node that changes nothing brings None; "after" hooks only rewrite old messages.
@@ -96,6 +100,10 @@ def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:
             for message in update.get("messages") or ():
                 events.extend(_message_events(message, progress))
     return events
+
+
+def _tokens(text: str) -> list[StreamEvent]:
+    return [Token(text=text)] if text else []
 
 
 def _message_events(message: BaseMessage, progress: _Progress) -> list[StreamEvent]:
@@ -121,11 +129,11 @@ def _model_events(message: AIMessage, progress: _Progress) -> list[StreamEvent]:
         progress.output_tokens += usage["output_tokens"]
     calls = tool_calls_of(message)
     progress.calls.update({call.id: call for call in calls})
-    events: list[StreamEvent] = [ToolStarted(call=call) for call in calls]
+    events = [*_tokens(progress.lines.rest()), *(ToolStarted(call=call) for call in calls)]
     if not calls:
         progress.text = str(message.text)
         if progress.text and not progress.streamed:  # written by a middleware, not by a model
-            events.append(Token(text=progress.text))
+            events += _tokens(progress.text)
     progress.streamed = False
     return events
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 import structlog
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent_service.links import find_urls
 from agent_service.run_context import RunContext
 from agent_service.spans import execute_tool_span
 from agent_service.tools import diagnosis, objects, pods, runbooks
@@ -128,6 +130,8 @@ async def _run_tool(
         "sources": redactor.data(clean_data([one.model_dump(mode="json") for one in result.sources])),
     }
     text = cap_text(redactor.text(clean_text(result.text)), context.limits.characters)
+    told = find_urls(f"{text}\n{orjson.dumps(artifact['data'], default=str).decode()}")
+    (context.runbook_urls if run is runbooks.search_runbooks else context.urls).update(told)
     return fence(text, name), artifact
 
 

@@ -30,7 +30,8 @@ _BLOCK = re.compile(  # a YAML block scalar: the value is on the following, deep
 # An environment variable as YAML or JSON: its name and its value are two fields.
 _VARIABLE = re.compile(
     r"""(?P<before>\bname\\?["']?[ \t]*:[ \t]*\\?["']?(?P<name>[A-Za-z_][\w.-]{2,100})\\?["']?,?\s{0,80}\\?["']?"""
-    r"""value\\?["']?[ \t]*:[ \t]*)(?P<value>"[^"\n]{1,2048}"|'[^'\n]{1,2048}'|\\"[^"\n]{1,2048}\\"|[^\s"',}]{3,2048})"""
+    r"""value\\?["']?[ \t]*:[ \t]*)"""
+    r"""(?P<value>"[^"\n]{1,2048}"|'[^'\n]{1,2048}'|\\"[^"\n]{1,2048}\\"|[^\s"',}]{3,2048})"""
 )
 _FLAG = re.compile(
     r"(?P<before>(?<!\S)--?(?P<name>[A-Za-z][\w.-]{2,60})[ \t]+)(?P<value>[\"']?[^\s\"'-][^\s\"']{2,512})"

@@ -2,11 +2,17 @@
 
 `python scripted_vendor.py PORT`. Replies are set with POST /script (a list; each is used once, the last
 one for ever): {"text": ...}, {"calls": [[name, {...}], ...]}, {"status": 500}, {"delay": seconds},
-{"garbage": true}. Requests seen are at GET /seen.
+{"garbage": true}, {"obey": true}. Requests seen are at GET /seen.
+
+With "obey" it is the most gullible of models: it does what any text in front of it says, whoever wrote it. It
+takes orders as `<<call TOOL {ARGUMENTS}>>` and `<<say TEXT>>`, also in characters that only a model reads (Unicode
+tags, spaced out by zero-width ones), each once, calls first; `{everything}` in a text is all that it was ever told,
+`{first}` the first word of it.
 """
 
 import asyncio
 import json
+import re
 import sys
 from typing import Any
 
@@ -16,13 +22,32 @@ STATE: dict[str, list[Any]] = {"script": [], "seen": []}
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 
+ORDER = re.compile(r"<<(call|say) (.*?)>>", re.DOTALL)
+INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\u00ad\ufeff]")
+
+
+def obey(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The reply of one who does as he is told."""
+    told = "\n".join(str(one.get("content") or "") for one in messages if one["role"] in {"tool", "user"})
+    read = INVISIBLE.sub("", "".join(chr(ord(c) - 0xE0000) if 0xE0020 <= ord(c) < 0xE007F else c for c in told))
+    orders = list(dict.fromkeys(ORDER.findall(read)))
+    done = sum(call["id"].startswith("obeyed") for one in messages for call in one.get("tool_calls") or ())
+    calls = [what.partition(" ") for kind, what in orders if kind == "call"]
+    if calls[done:]:
+        return {"calls": [[name, json.loads(arguments or "{}")] for name, _, arguments in calls[done:]], "id": "obeyed"}
+    words = {"{everything}": read.replace("<<", "").replace(">>", "")}
+    words["{first}"] = (re.findall(r"\w{6,}", read) or [""])[0]
+    said = [re.sub(r"\{\w+\}", lambda at: words.get(at[0], at[0]), what) for kind, what in orders if kind == "say"]
+    return {"text": "\n\n".join(said) or "nothing to obey"}
+
+
 def delta_of(reply: dict[str, Any], number: int) -> dict[str, Any]:
     if "calls" not in reply:
         return {"role": "assistant", "content": reply.get("text", "")}
     calls = [
         {
             "index": index,
-            "id": f"call_{number}_{index}",
+            "id": f"{reply.get('id', 'call')}_{number}_{index}",
             "type": "function",
             "function": {"name": name, "arguments": json.dumps(arguments)},
         }
@@ -37,6 +62,8 @@ async def completions(request: web.Request) -> web.StreamResponse:
     script = STATE["script"]
     reply = script.pop(0) if len(script) > 1 else script[0]
     await asyncio.sleep(reply.get("delay", 0))
+    if reply.get("obey"):
+        reply = obey(body["messages"])
     if "status" in reply:
         return web.json_response({"error": {"message": "the vendor is unwell", "type": "x"}}, status=reply["status"])
     if reply.get("garbage"):
@@ -52,7 +79,9 @@ async def completions(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     base["object"] = "chat.completion.chunk"
     words = (
-        [delta] if "calls" in reply else [{"role": "assistant", "content": w + " "} for w in delta["content"].split()]
+        [delta]
+        if "calls" in reply
+        else [{"role": "assistant", "content": word} for word in re.findall(r"\s*\S+\s*", delta["content"])]
     )
     chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": one, "finish_reason": None}]} for one in words]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
