@@ -23,8 +23,8 @@ RUN /venv/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes
 COPY scripts/trim.py scripts/
 COPY kubetriage kubetriage
 COPY agent_service agent_service
-RUN /venv/bin/python scripts/trim.py agent_service.__main__ agent_service.models.vendor kubetriage.telemetry.otlp \
-    requests uvloop uvicorn.protocols.http.httptools_impl kubetriage.retrieval.chroma_store \
+RUN /venv/bin/python scripts/trim.py agent_service.__main__ agent_service.models.vendor agent_service.mcp_server \
+    kubetriage.telemetry.otlp requests uvloop uvicorn.protocols.http.httptools_impl kubetriage.retrieval.chroma_store \
     chromadb.api.async_fastapi bm25s onnxruntime tokenizers
 
 FROM build AS build-ingest

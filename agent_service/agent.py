@@ -23,7 +23,7 @@ Agent = CompiledStateGraph[Any, RunContext, Any, Any]
 
 def build_agent(
     model: BaseChatModel,
-    checkpointer: BaseCheckpointSaver[Any],
+    checkpointer: BaseCheckpointSaver[Any] | None,
     *,
     max_steps: int = MAX_STEPS,
     innermost: Sequence[AgentMiddleware[Any, Any]] = (),

@@ -57,6 +57,13 @@ class ClusterForbiddenError(AgentError):
     status = 404
 
 
+class UnknownToolError(AgentError):
+    """There is no tool of that name."""
+
+    code = "tool_unknown"
+    status = 404
+
+
 class UnauthenticatedError(AgentError):
     """No valid internal token."""
 

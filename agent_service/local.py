@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -15,9 +16,38 @@ from agent_service.models.builtin.chat_model import BuiltinChatModel
 from agent_service.run_context import RunContext
 from agent_service.runs import run_question
 from agent_service.scoped_reader import ScopedReader
+from agent_service.tools.binding import call_tool
 from kubetriage.cluster.reader import ClusterReader, MetricsSource
 from kubetriage.contracts.events import StreamEvent
 from kubetriage.retrieval.searcher import RunbookSearcher
+
+
+class LocalTools:
+    """The tools for one cluster, without conversations. The reader and the searcher stay the caller's to close."""
+
+    def __init__(
+        self,
+        reader: ClusterReader,
+        searcher: RunbookSearcher | None,
+        *,
+        namespace: str | None = None,
+        metrics: MetricsSource | None = None,
+    ) -> None:
+        self._reader = reader
+        self._searcher = searcher
+        self._namespace = namespace
+        self._diagnoser = Diagnoser(metrics=metrics)
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """See ``binding.call_tool``."""
+        reader = ScopedReader(self._reader)
+        context = RunContext(
+            reader=reader, searcher=self._searcher, diagnoser=self._diagnoser, namespace=self._namespace
+        )
+        try:
+            return await call_tool(name, context, arguments)
+        finally:
+            await reader.aclose()
 
 
 class LocalAgent:

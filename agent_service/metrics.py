@@ -104,6 +104,11 @@ class Metrics:
             cause = incident.root_cause
             self.causes.labels(cause.cause, self._namespace_label(cause.object.namespace)).inc()
 
+    def tool_called(self, name: str, status: str, seconds: float) -> None:
+        """Counts one call of a tool of ours."""
+        self.tools.labels(name, status).inc()
+        self.tool_duration.labels(name).observe(seconds)
+
     def chroma_asked(self, answered: bool, seconds: float) -> None:
         """Counts one request to Chroma."""
         self.chroma.labels("ok" if answered else "error").observe(seconds)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Path, Request, Response
@@ -16,10 +19,10 @@ from agent_service.problems import problem_of
 from agent_service.service import Service
 from kubetriage import __version__
 from kubetriage.contracts.api import (
-    AskRequest,
     AskResponse,
     DiagnoseRequest,
     Health,
+    InternalAsk,
     MessageList,
     SearchRequest,
     SearchResponse,
@@ -43,7 +46,7 @@ def service_of(request: Request) -> Service:
 @internal.post(
     "/internal/v1/ask", summary="Answer a question, streamed when the caller accepts it", response_model=AskResponse
 )
-async def ask(request: Request, claims: Claims, question: AskRequest) -> Response:
+async def ask(request: Request, claims: Claims, question: InternalAsk) -> Response:
     service, request_id = service_of(request), request.state.request_id
     if _EVENT_STREAM not in request.headers.get("accept", ""):
         answer = await service.answer(question, claims, request_id)
@@ -79,6 +82,24 @@ async def diagnose(request: Request, claims: Claims, scope: DiagnoseRequest) -> 
 @internal.post("/internal/v1/search", summary="Search the runbooks")
 async def search(request: Request, claims: Claims, query: SearchRequest) -> SearchResponse:
     return await service_of(request).search(query, claims)
+
+
+@internal.post("/internal/v1/mcp", summary="One message of the Model Context Protocol")
+async def mcp(request: Request, claims: Claims) -> Response:
+    service, request_id = service_of(request), request.state.request_id
+    protocol = await load_mcp()
+
+    async def call(name: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return await service.call_tool(name, arguments, claims, request_id)
+
+    server = protocol.build_server(call, several_clusters=len(service.settings.contexts) > 1)
+    answer: Response = protocol.McpResponse(server)
+    return answer
+
+
+async def load_mcp() -> ModuleType:
+    """The protocol, imported with its first message: it costs half a second and 15 MB that most agents never need."""
+    return await asyncio.to_thread(importlib.import_module, "agent_service.mcp_server")
 
 
 @internal.get("/internal/v1/sessions/{session_id}/messages", summary="A conversation's messages")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from agent_service.middleware import partial_answer
 from agent_service.own_task import in_own_task
 from agent_service.run_context import RunContext
 from agent_service.spans import invoke_agent_span, outcome_of
-from kubetriage.contracts.api import AskResponse, Source, ToolCall, Usage
+from kubetriage.contracts.api import AskResponse, PastMessage, Source, ToolCall, Usage
 from kubetriage.contracts.events import Answer, RunStarted, StreamEvent, Token, ToolFinished, ToolStarted
 from kubetriage.safety.untrusted import clean_text
 
@@ -45,9 +45,19 @@ class _Progress:
 
 
 async def run_question(
-    agent: Agent, question: str, context: RunContext, *, thread: str, model: str, seconds: float
+    agent: Agent,
+    question: str,
+    context: RunContext,
+    *,
+    thread: str | None,
+    history: Sequence[PastMessage] = (),
+    model: str,
+    seconds: float,
 ) -> AsyncGenerator[StreamEvent]:
-    """Ends with an Answer. ``thread`` names the conversation, ``seconds`` is the run's whole time.
+    """Ends with an Answer. ``seconds`` is the run's whole time.
+
+    ``thread`` names the conversation; None, for an agent without a checkpointer: the caller keeps it, and it begins
+    with ``history``.
 
     Raises RunTimeoutError when the time is over and there is nothing to say, and whatever memory
     raises. Closing the iterator ends the run and its tools.
@@ -58,15 +68,15 @@ async def run_question(
     context.urls |= find_urls(question)
     progress = _Progress(LineByLine(context.presentable))
     yield RunStarted(session_id=context.session_id, request_id=context.request_id, model=model)
-    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 200}
+    config: RunnableConfig = {"configurable": {"thread_id": thread} if thread else {}, "recursion_limit": 200}
     with invoke_agent_span(model, context.session_id) as context.span:
         try:
             stream = agent.astream(
-                {"messages": [HumanMessage(question)]},
+                {"messages": [*map(_message, history), HumanMessage(question)]},
                 config,
                 context=context,
                 stream_mode=["updates", "messages"],
-                durability="exit",
+                durability="exit" if thread else None,
             )
             async with asyncio.timeout(seconds), aclosing(in_own_task(stream)) as parts:
                 async for mode, data in parts:
@@ -83,6 +93,10 @@ async def run_question(
         answer = _answer(context, progress, model, time.perf_counter() - began)
         context.span.set(outcome_of(answer))
     yield Answer(answer=answer)
+
+
+def _message(past: PastMessage) -> BaseMessage:
+    return HumanMessage(past.content) if past.role == "user" else AIMessage(past.content)
 
 
 def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:

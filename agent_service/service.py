@@ -7,6 +7,8 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -27,7 +29,8 @@ from agent_service.run_context import RunContext, ToolLimits
 from agent_service.runs import run_question
 from agent_service.scoped_reader import ScopedReader
 from agent_service.settings import Settings
-from kubetriage.contracts.api import AskRequest, AskResponse, DiagnoseRequest, Message, SearchRequest, SearchResponse
+from agent_service.tools.binding import call_tool
+from kubetriage.contracts.api import AskResponse, DiagnoseRequest, InternalAsk, Message, SearchRequest, SearchResponse
 from kubetriage.contracts.diagnosis import Diagnosis, Scope
 from kubetriage.contracts.events import Answer, StreamEvent, ToolFinished
 from kubetriage.contracts.identity import InternalClaims
@@ -45,6 +48,7 @@ class Service:
     metrics: Metrics
     redis: Redis
     agent: Agent
+    forgetful: Agent  # for conversations that the caller keeps
     checkpointer: RedisCheckpointer
     locks: SessionLocks
     clusters: Clusters
@@ -54,9 +58,9 @@ class Service:
     runs: asyncio.Semaphore
     _limits: ToolLimits = field(default_factory=ToolLimits)
 
-    async def ask(self, request: AskRequest, claims: InternalClaims, request_id: str) -> AsyncGenerator[StreamEvent]:
+    async def ask(self, request: InternalAsk, claims: InternalClaims, request_id: str) -> AsyncGenerator[StreamEvent]:
         """The events of one answer; the last one is the Answer. Raises AgentError, ClusterError."""
-        thread = thread_of(claims, request.session_id)
+        thread = thread_of(claims, request.session_id) if request.history is None else None
         check_namespace(claims, request.namespace)
         reader = ScopedReader(await self.clusters.reader(request.cluster, claims.clusters), claims.namespaces)
         context = RunContext(
@@ -67,18 +71,19 @@ class Service:
             limits=self._limits,
             redactor=self.settings.redactor,
             question=request.question,
-            session_id=request.session_id or str(claims.session_id),
+            session_id=request_id if thread is None else request.session_id or str(claims.session_id),
             request_id=request_id,
         )
         began, outcome = time.perf_counter(), "cancelled"
         self.metrics.runs_active.inc()
         try:
-            async with self.runs, self._memory(), self.locks.hold(thread):
+            async with self.runs, self._conversation(thread):
                 run = run_question(
-                    self.agent,
+                    self.forgetful if thread is None else self.agent,
                     request.question,
                     context,
                     thread=thread,
+                    history=request.history or (),
                     model=self.model,
                     seconds=self.settings.run_seconds,
                 )
@@ -98,7 +103,7 @@ class Service:
             self.metrics.runs.labels(outcome).inc()
             self.metrics.run_duration.observe(time.perf_counter() - began)
 
-    async def answer(self, request: AskRequest, claims: InternalClaims, request_id: str) -> AskResponse:
+    async def answer(self, request: InternalAsk, claims: InternalClaims, request_id: str) -> AskResponse:
         """The answer alone."""
         answer: AskResponse | None = None
         async with contextlib.aclosing(self.ask(request, claims, request_id)) as events:
@@ -129,6 +134,33 @@ class Service:
             await reader.aclose()
         self.metrics.diagnosed(diagnosis)
         return diagnosis
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], claims: InternalClaims, request_id: str
+    ) -> tuple[str, dict[str, Any]]:
+        """One tool without a run, with the same rights and bounds: (text, artifact).
+
+        ``arguments`` may name a ``cluster``. Raises AgentError, ClusterError, ValidationError.
+        """
+        cluster = arguments.get("cluster")
+        allowed = await self.clusters.reader(None if cluster is None else str(cluster), claims.clusters)
+        reader = ScopedReader(allowed, claims.namespaces)
+        context = RunContext(
+            reader=reader,
+            searcher=self.searcher,
+            diagnoser=self.diagnoser,
+            limits=self._limits,
+            request_id=request_id,
+        )
+        try:
+            async with self.runs:
+                text, artifact = await call_tool(name, context, arguments)
+        finally:
+            await reader.aclose()
+        self.metrics.tool_called(name, artifact["status"], artifact["seconds"])
+        if context.diagnosis is not None:
+            self.metrics.diagnosed(context.diagnosis)
+        return text, artifact
 
     async def search(self, request: SearchRequest, claims: InternalClaims) -> SearchResponse:
         """Runbook passages. Raises RetrievalUnavailableError."""
@@ -170,6 +202,15 @@ class Service:
         await self.redis.aclose()
 
     @contextlib.asynccontextmanager
+    async def _conversation(self, thread: str | None) -> AsyncIterator[None]:
+        """One question of a thread at a time; without one nothing is shared, and Redis is not needed."""
+        if thread is None:
+            yield
+            return
+        async with self._memory(), self.locks.hold(thread):
+            yield
+
+    @contextlib.asynccontextmanager
     async def _memory(self) -> AsyncIterator[None]:
         try:
             yield
@@ -183,8 +224,7 @@ class Service:
     def _count(self, event: StreamEvent) -> str | None:
         """The run's outcome, once it is known."""
         if isinstance(event, ToolFinished):
-            self.metrics.tools.labels(event.call.name, event.call.status).inc()
-            self.metrics.tool_duration.labels(event.call.name).observe(event.call.seconds)
+            self.metrics.tool_called(event.call.name, event.call.status, event.call.seconds)
         if not isinstance(event, Answer):
             return None
         answer = event.answer
@@ -213,11 +253,13 @@ def build_service(settings: Settings, metrics: Metrics) -> Service:
         seconds=settings.model_seconds,
         output_tokens=settings.model_output_tokens,
     )
+    build = partial(build_agent, model, max_steps=settings.max_steps, innermost=[MeasuredModel(metrics)])
     return Service(
         settings=settings,
         metrics=metrics,
         redis=redis,
-        agent=build_agent(model, checkpointer, max_steps=settings.max_steps, innermost=[MeasuredModel(metrics)]),
+        agent=build(checkpointer),
+        forgetful=build(None),
         checkpointer=checkpointer,
         locks=RedisLocks(redis),
         clusters=Clusters(contexts=settings.contexts, kubeconfig=settings.kubeconfig, bundle=settings.bundle),

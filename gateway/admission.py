@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,26 +15,31 @@ _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Admission:
-    """``body_bytes`` and ``body_seconds`` bound the whole request body, chunked or not."""
+    """``body_bytes`` and ``body_seconds`` bound the whole request body, chunked or not; ``larger`` are the bytes of
+    paths that take more."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], body_bytes: int, body_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str], body_bytes: int, body_seconds: float, larger: Mapping[str, int]
+    ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
+        self._larger = dict(larger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        error = self._refusal(scope)
+        limit = self._larger.get(scope["path"], self._body_bytes)
+        error = self._refusal(scope, limit)
         if error is not None:
             problem = from_error(error, request_id=scope["state"]["request_id"], instance=scope["path"])
             await problem_response(problem, error.headers)(scope, receive, send)
             return
-        await self._app(scope, _BoundedBody(receive, self._body_bytes, self._body_seconds), send)
+        await self._app(scope, _BoundedBody(receive, limit, self._body_seconds), send)
 
-    def _refusal(self, scope: Scope) -> ApiError | None:
+    def _refusal(self, scope: Scope, limit: int) -> ApiError | None:
         hosts: list[str] = []
         length = b"0"
         for name, value in scope["headers"]:
@@ -44,8 +49,8 @@ class Admission:
                 length = value
             elif name == b"content-encoding" and value.lower() != b"identity":
                 return ApiError(415, "encoding_unsupported", "Send the body as it is, without Content-Encoding.")
-        if length.isdigit() and int(length) > self._body_bytes:
-            return too_large(self._body_bytes)
+        if length.isdigit() and int(length) > limit:
+            return too_large(limit)
         if scope["path"] in _OPEN_PATHS or "*" in self._hosts:
             return None
         if len(hosts) != 1 or _host_name(hosts[0]) not in self._hosts:

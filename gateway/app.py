@@ -27,7 +27,7 @@ from gateway.login_throttle import LoginThrottle
 from gateway.metrics import Metrics
 from gateway.observation import Observation
 from gateway.refresh_tokens import RefreshTokens
-from gateway.routes import alerts, audit, auth, batches, docs, incidents, operations, questions, sessions
+from gateway.routes import alerts, audit, auth, batches, chat, docs, incidents, mcp, operations, questions, sessions
 from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.signing_keys import KeySet, read_keys, stored_keys
@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.lifecycle = lifecycle
-    for module in (auth, questions, sessions, batches, alerts, incidents, audit, operations, docs):
+    for module in (auth, questions, sessions, chat, mcp, batches, alerts, incidents, audit, operations, docs):
         # Not include_router, which looks for the route twice in every request.
         app.router.routes.extend(module.router.routes)
     problems.install(app)
@@ -96,7 +96,11 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(Auditing, recorder=recorder)
     app.add_middleware(
-        Admission, hosts=settings.hosts, body_bytes=settings.body_bytes, body_seconds=settings.body_seconds
+        Admission,
+        hosts=settings.hosts,
+        body_bytes=settings.body_bytes,
+        body_seconds=settings.body_seconds,
+        larger={"/v1/chat/completions": settings.chat_body_bytes},
     )
     app.add_middleware(Observation, metrics=metrics, lifecycle=lifecycle)
     return app

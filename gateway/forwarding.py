@@ -17,6 +17,7 @@ from gateway.streaming import wait_until_gone
 from gateway.upstream import Call, UpstreamProblemError
 
 _Result = TypeVar("_Result")
+_Document = TypeVar("_Document", bound=BaseModel)
 
 
 def call_for(
@@ -45,17 +46,22 @@ def call_for(
 
 async def fetch_json(request: Request, call: Call, contract: type[BaseModel]) -> Response:
     """The agent's answer, byte for byte, once it is known to be what ``contract`` says."""
+    body, _ = await fetch_document(request, call, contract)
+    return Response(body, media_type="application/json")
+
+
+async def fetch_document(request: Request, call: Call, contract: type[_Document]) -> tuple[bytes, _Document]:
+    """The agent's answer as it came, and what ``contract`` reads in it. Raises the 502 when it is something else."""
     body = await until_gone(request, gateway_of(request).agent.fetch(call))
     try:
         # During an upgrade the agent may know fields that this gateway does not: they are passed on.
-        contract.model_validate_json(body, extra="ignore")
+        return body, contract.model_validate_json(body, extra="ignore")
     except ValidationError as error:
         raise ApiError(
             502,
             "agent_answer_invalid",
             "The agent's answer is not what it should be; its log has the reason.",
         ) from error
-    return Response(body, media_type="application/json")
 
 
 async def until_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -15,6 +15,8 @@ from kubetriage.contracts.problems import PROBLEM_JSON, Problem, problem_type
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 _DETAIL_LENGTH = 300  # characters of a validation message
+_OPENAI_PATHS = ("/v1/chat/", "/v1/models")
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class ApiError(HTTPException):
@@ -51,8 +53,21 @@ def title_of(status: int) -> str:
         return "Error"
 
 
+def with_openai_error(problem: Problem) -> Problem:
+    """The same document with the one member that OpenAI's clients look for."""
+    error = {
+        "message": problem.detail or problem.title,
+        "type": _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"),
+        "param": (problem.model_extra or {}).get("param"),
+        "code": problem.code,
+    }
+    return problem.model_copy(update={"error": error})
+
+
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The problem as a response."""
+    if (problem.instance or "").startswith(_OPENAI_PATHS):
+        problem = with_openai_error(problem)
     return Response(
         problem.model_dump_json(exclude_none=True, by_alias=True),
         status_code=problem.status,

@@ -60,6 +60,8 @@ class Settings(IncidentSettings, WorkSettings):
     agent_read_seconds: Seconds = 120.0  # silence of the agent, not the length of an answer
     audit_entries: int = Field(default=100_000, ge=1000, le=MOST_ENTRIES)  # kept, about 600 bytes each
     body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
+    # Chat front ends send the whole conversation each time: an answer has some 3 KB.
+    chat_body_bytes: int = Field(default=512 * 1024, ge=1024, le=16 * 1024 * 1024)
     body_seconds: Seconds = 10.0  # a whole request body; slower is an attack or a broken client
     answer_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     drain_delay_seconds: float = Field(default=0.5, ge=0, le=120)

@@ -7,9 +7,9 @@ reached the agent, or it only reads. A question may cost money and change a conv
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -43,6 +43,7 @@ class Call:
     body: bytes | None = None
     accept: str = "application/json"
     repeatable: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)  # beyond our own
 
 
 class UpstreamProblemError(Exception):
@@ -97,6 +98,15 @@ class Agent:
             finally:
                 answer.release()
 
+    async def relay(self, call: Call) -> tuple[int, bytes]:
+        """Status and JSON of an answer whose protocol has errors of its own; problem documents are raised as ever."""
+        with self._judged(call) as begun:
+            answer = await self._begin(call, begun, own_errors=True)
+            try:
+                return answer.status, await _read_capped(answer, self._answer_bytes)
+            finally:
+                answer.release()
+
     async def stream(self, call: Call) -> aiohttp.ClientResponse:
         """An open event stream; the caller closes it."""
         with self._judged(call) as begun:
@@ -118,13 +128,14 @@ class Agent:
         finally:
             self._metrics.upstream.labels(call.name, outcome).observe(time.perf_counter() - began)
 
-    async def _begin(self, call: Call, begun: Span) -> aiohttp.ClientResponse:
+    async def _begin(self, call: Call, begun: Span, *, own_errors: bool = False) -> aiohttp.ClientResponse:
         # Built from nothing, so no header of the caller, hop-by-hop or other, is ever passed on.
         headers = {
             "Authorization": f"Bearer {sign_internal(call.claims, self._key)}",
             "X-Request-ID": call.claims.request_id,
             "traceparent": begun.trace.header,
             "Accept": call.accept,
+            **call.headers,
         }
         if call.claims.session_id:
             headers["X-Session-ID"] = call.claims.session_id
@@ -137,7 +148,7 @@ class Agent:
                 raise
             answer = await self._send(call, headers)
         begun.set({"http.response.status_code": answer.status})
-        if 200 <= answer.status < 300:
+        if 200 <= answer.status < 300 or (own_errors and answer.content_type == "application/json"):
             return answer
         begun.fail(str(answer.status))
         try:

@@ -13,6 +13,7 @@ from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent_service.errors import UnknownToolError
 from agent_service.links import find_urls
 from agent_service.run_context import RunContext
 from agent_service.spans import execute_tool_span
@@ -87,11 +88,25 @@ _TOOLS: tuple[tuple[str, Run, type[BaseModel], str], ...] = (
     ("get_events", objects.get_events, EventArguments, "Events of an object or a namespace, between two times."),
 )
 TOOL_NAMES = tuple(row[0] for row in _TOOLS)
+_BY_NAME = {row[0]: row for row in _TOOLS}
 
 
 def build_tools() -> list[BaseTool]:
     """All tools. They take the run's RunContext from the LangGraph runtime, so one set serves every run."""
     return [_bind(*row) for row in _TOOLS]
+
+
+def describe_tools() -> list[tuple[str, str, dict[str, Any]]]:
+    """(name, description, JSON schema of the arguments) of each tool, for those who call them without a run."""
+    return [(name, description, schema.model_json_schema()) for name, _, schema, description in _TOOLS]
+
+
+async def call_tool(name: str, context: RunContext, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """``run_tool`` for a call from outside. Raises UnknownToolError, ValidationError."""
+    if name not in _BY_NAME:
+        raise UnknownToolError(f"There is no such tool; there are {', '.join(TOOL_NAMES)}.")
+    _, run, schema, _ = _BY_NAME[name]
+    return await run_tool(name, run, context, schema.model_validate(arguments).model_dump())
 
 
 async def run_tool(name: str, run: Run, context: RunContext, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -85,14 +85,18 @@ def _local(target: Target, reader: Any) -> Conversation:
     from agent_service.models import ModelSettings, build_model  # noqa: PLC0415 - see above
     from kubetriage.retrieval.searcher import open_bundled  # noqa: PLC0415 - see above
 
-    # Logs are for services: here the answer itself says what did not work.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    only_answers()
     settings = ModelSettings()
     model = build_model(
         target.model or settings.name, api_key=settings.openai_api_key, base_url=settings.openai_base_url
     )
     metrics = open_metrics(target.prometheus, target.prometheus_token_file)
     return LocalAgent(reader, open_bundled(), model=model, namespace=target.namespace, metrics=metrics)
+
+
+def only_answers() -> None:
+    """Logs are for services: here the answer itself says what did not work."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 class RemoteConversation:
@@ -124,4 +128,4 @@ def fail(error: Exception | str) -> None:
     sys.exit(FAILED)
 
 
-__all__ = ["Conversation", "ServerError", "Target", "fail", "open_conversation", "target_options"]
+__all__ = ["Conversation", "ServerError", "Target", "fail", "only_answers", "open_conversation", "target_options"]

@@ -15,6 +15,7 @@ _COMMANDS = {
     "diagnose": ("diagnose", "Find what is wrong in a cluster or a bundle, why, and how to mend it."),
     "ask": ("ask", "Ask a question in plain words."),
     "chat": ("chat", "Ask and follow up."),
+    "mcp": ("mcp", "Serve the tools to an editor or an assistant (Model Context Protocol)."),
     "explain": ("explain", "What a cause means, how it shows, and what to do."),
     "rbac": ("rbac", "The rights that it needs in a cluster, and which are missing."),
     "rules": ("rules", "A team's own rules: list and test them."),

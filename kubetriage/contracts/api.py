@@ -28,6 +28,23 @@ class AskRequest(WireModel):
     namespace: NamespaceName | None = None
 
 
+HISTORY_MESSAGES = 20  # ten turns, which is what a model sees of a session
+
+
+class PastMessage(WireModel):
+    """What was said before, by the caller or to the caller."""
+
+    role: Literal["user", "assistant"]
+    content: Annotated[str, StringConstraints(max_length=20_000)]
+
+
+class InternalAsk(AskRequest):
+    """What the gateway asks the agent. With a ``history`` (oldest first) the caller keeps the conversation: it stands
+    for the session, and nothing is stored."""
+
+    history: Annotated[tuple[PastMessage, ...], Field(max_length=HISTORY_MESSAGES)] | None = None
+
+
 class ToolCall(WireModel):
     """One tool call of a run: what was asked and a one-line result."""
 

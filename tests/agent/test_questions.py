@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from agent_service.agent import build_agent
 from agent_service.local import LocalAgent
+from agent_service.models.builtin.chat_model import BuiltinChatModel
+from agent_service.run_context import RunContext
+from agent_service.runs import run_question
+from agent_service.scoped_reader import ScopedReader
 from kubetriage.cluster import open_bundle
 from kubetriage.cluster.reader import ClusterReader
-from kubetriage.contracts.api import AskResponse
+from kubetriage.contracts.api import AskResponse, PastMessage
 from kubetriage.contracts.events import Answer
 from tests.agent.support import SAMPLE
 
@@ -103,6 +108,25 @@ async def test_a_follow_up_uses_what_was_said(talk: LocalAgent, conversation: li
         answer = await answer_to(talk, question)
         for word in words:
             assert word in answer.answer, (question, answer.answer)
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS, ids=[rows[0][0] for rows in CONVERSATIONS])
+async def test_a_follow_up_is_understood_from_what_the_caller_kept(
+    cluster: ClusterReader, conversation: list[tuple[str, list[str]]]
+) -> None:
+    """The text of questions and answers alone, as chat front ends send it."""
+    agent, history = build_agent(BuiltinChatModel(), None), []
+    for question, words in conversation:
+        context = RunContext(reader=ScopedReader(cluster))
+        run = run_question(agent, question, context, thread=None, history=history, model="builtin", seconds=60)
+        answer = [event async for event in run][-1]
+        assert isinstance(answer, Answer)
+        for word in words:
+            assert word in answer.answer.answer, (question, answer.answer.answer)
+        history += [
+            PastMessage(role="user", content=question),
+            PastMessage(role="assistant", content=answer.answer.answer),
+        ]
 
 
 async def test_without_runbooks_the_answer_says_so(talk: LocalAgent) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import redis
 
 from tests.agent.support import VENDOR_KEY, Vendor, ask, running_vendor, start_agent
 from tests.processes import RedisServer, RunningService
@@ -101,6 +102,23 @@ async def test_wrong_arguments_and_unknown_tools_go_back_to_the_model(
     answer = (await ask(http, agent, "show me logs please", session="s_wrong001")).json
     assert answer["answer"].strip() == "I could not read that."
     assert [call["status"] for call in answer["tool_calls"]] == ["error", "error"]
+
+
+async def test_the_model_sees_the_conversation_that_the_caller_kept(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor, shared_redis: RedisServer
+) -> None:
+    await vendor.plays({"text": "raise its limit"})
+    history = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "payments is OOMKilled"}]
+    reply = await ask(http, agent, "what now?", session="s_history1", body={"history": history})
+    assert reply.json["answer"].strip() == "raise its limit"
+    sent = (await vendor.seen())[-1]["body"]["messages"]
+    assert [(one["role"], one["content"]) for one in sent[1:]] == [
+        ("user", "hello"),
+        ("assistant", "payments is OOMKilled"),
+        ("user", "what now?"),
+    ]
+    with redis.Redis.from_url(shared_redis.url) as client:
+        assert not client.exists("kubetriage:memory:ada:s_history1"), "nothing is stored"
 
 
 async def test_the_model_sees_ten_turns_and_no_index_of_names(

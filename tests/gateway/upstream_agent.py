@@ -66,7 +66,8 @@ async def behave(script: str, request: web.Request) -> web.StreamResponse | None
 
 async def ask(request: web.Request) -> web.StreamResponse:
     session = note(request)
-    question = (await request.json())["question"]
+    SEEN["calls"][-1]["body"] = await request.json()
+    question = SEEN["calls"][-1]["body"]["question"]
     if question != "slow" or "event-stream" not in request.headers["Accept"]:
         special = await behave(question, request)
         if special is not None:

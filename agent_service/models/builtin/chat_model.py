@@ -28,19 +28,21 @@ def read_turns(messages: Sequence[BaseMessage]) -> list[Turn]:
     outcomes: list[Outcome] = []
     arguments: dict[str, Any] = {}
     question: str | None = None
+    answer = ""
     for message in messages:
         if isinstance(message, HumanMessage):
             if question is not None:
-                turns.append(Turn(question, tuple(outcomes)))
-            question, outcomes = str(message.text), []
+                turns.append(Turn(question, tuple(outcomes), answer))
+            question, outcomes, answer = str(message.text), [], ""
         elif isinstance(message, AIMessage):
             arguments.update({str(call["id"]): call["args"] for call in message.tool_calls})
+            answer = str(message.text)
         elif isinstance(message, ToolMessage):
             artifact = message.artifact if isinstance(message.artifact, dict) else {}
             data = artifact.get("data") or {"message": str(message.text)}
             ok = message.status != "error" and artifact.get("status") == "ok"
             outcomes.append(Outcome(message.name or "", arguments.get(message.tool_call_id, {}), data, ok))
-    return [*turns, Turn(question or "help", tuple(outcomes))]
+    return [*turns, Turn(question or "help", tuple(outcomes), answer)]
 
 
 def answer_turns(turns: Sequence[Turn]) -> AIMessage:

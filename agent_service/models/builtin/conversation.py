@@ -24,8 +24,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
+    """``answer`` is the text of it, which is all there is when the caller keeps the conversation."""
+
     question: str
     outcomes: tuple[Outcome, ...] = ()
+    answer: str = ""
 
     def of(self, tool: str) -> list[Outcome]:
         return [one for one in self.outcomes if one.tool == tool]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from agent_service.models.builtin.conversation import Outcome
 
 _QUOTE = 240
+_HEAD = re.compile(
+    r"^\*\*Root cause: [^\n]{1,500}\*\* \((?P<kind>[a-z]{1,63})/(?P<name>[^\s,]{1,253})"
+    r"(?: in (?P<namespace>[a-z0-9-]{1,63}))?, `"
+)
 
 
 def render_diagnosis(diagnosis: Mapping[str, Any], *, fix_only: bool = False, skip: int = 0) -> str:
@@ -33,6 +38,12 @@ def render_diagnosis(diagnosis: Mapping[str, Any], *, fix_only: bool = False, sk
     if not fix_only:
         parts.extend(filter(None, (_affected(incident), _others(incidents, skip), _over(diagnosis), _gaps(diagnosis))))
     return "\n\n".join(parts)
+
+
+def root_cause_in(answer: str) -> Mapping[str, Any] | None:
+    """The object (kind, name, namespace) of the root cause that an answer of ``render_diagnosis`` begins with."""
+    head = _HEAD.match(answer)
+    return head.groupdict() if head else None
 
 
 def render_runbooks(outcome: Outcome, *, full: bool = False) -> str:

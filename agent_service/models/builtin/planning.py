@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent_service.models.builtin.conversation import Call, Turn
+from agent_service.models.builtin.diagnosis_text import root_cause_in
 from agent_service.models.builtin.entities import Entities, Named, find_entities, find_times
 from agent_service.models.builtin.intent import Intent, Kind, recognize
 from kubetriage.diagnosis.causes import CAUSES, Cause
@@ -113,10 +114,14 @@ def _carried(
 
 
 def _root_object(turn: Turn, skip: int) -> Named | None:
-    incidents = (turn.diagnosis or {}).get("incidents") or []
-    if len(incidents) <= skip:
+    about: Mapping[str, Any] | None
+    if turn.diagnosis is None:
+        about = root_cause_in(turn.answer)
+    else:
+        incidents = turn.diagnosis.get("incidents") or []
+        about = incidents[skip]["root_cause"]["object"] if len(incidents) > skip else None
+    if about is None:
         return None
-    about: dict[str, Any] = incidents[skip]["root_cause"]["object"]
     resource = resource_by_kind(about["kind"])
     return Named(resource.plural, about["kind"], about.get("namespace"), about["name"]) if resource else None
 
