@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agent_service.authentication import Claims
+from agent_service.own_task import in_own_task
 from agent_service.problems import problem_of
 from agent_service.service import Service
 from kubetriage import __version__
@@ -51,7 +52,7 @@ async def ask(request: Request, claims: Claims, question: InternalAsk) -> Respon
     if _EVENT_STREAM not in request.headers.get("accept", ""):
         answer = await service.answer(question, claims, request_id)
         return Response(answer.model_dump_json(), media_type="application/json")
-    events = service.ask(question, claims, request_id)
+    events = in_own_task(service.ask(question, claims, request_id))
     # The first event is taken here: what is refused before it is a status, not an event.
     first = await anext(events)
     return StreamingResponse(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,6 @@ from agent_service.errors import RunTimeoutError
 from agent_service.links import LineByLine, find_urls
 from agent_service.memory.transcript import finished_call, tool_calls_of
 from agent_service.middleware import partial_answer
-from agent_service.own_task import in_own_task
 from agent_service.run_context import RunContext
 from agent_service.spans import invoke_agent_span, outcome_of
 from kubetriage.contracts.api import AskResponse, PastMessage, Source, ToolCall, Usage
@@ -78,8 +76,8 @@ async def run_question(
                 stream_mode=["updates", "messages"],
                 durability="exit" if thread else None,
             )
-            async with asyncio.timeout(seconds), aclosing(in_own_task(stream)) as parts:
-                async for mode, data in parts:
+            async with asyncio.timeout(seconds):
+                async for mode, data in stream:
                     for event in _events(mode, data, progress):
                         yield event
         except TimeoutError as error:

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 import redis
 
-from tests.agent.support import VENDOR_KEY, Vendor, ask, running_vendor, start_agent
-from tests.processes import RedisServer, RunningService
+from tests.agent.support import VENDOR_KEY, Vendor, ask, headers, running_vendor, start_agent
+from tests.processes import RedisServer, RunningService, eventually
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,28 @@ async def test_the_model_sees_ten_turns_and_no_index_of_names(
     last = (await vendor.seen())[-1]["body"]["messages"]
     questions = [message["content"] for message in last if message["role"] == "user"]
     assert questions == [f"hello number {number}" for number in range(2, 12)]
+
+
+async def test_a_caller_who_hangs_up_ends_the_run_and_frees_the_session(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    await vendor.plays({"delay": 60, "text": "too late"})
+    body = {"question": "Why is checkout failing?", "session_id": "s_hungup01"}
+    accept = {**headers("s_hungup01"), "Accept": "text/event-stream"}
+    async with http.post(f"{agent.url}/internal/v1/ask", json=body, headers=accept) as answer:
+
+        async def asked() -> bool:
+            return bool(await vendor.seen())
+
+        await eventually(asked)
+        answer.close()
+
+    async def ended() -> bool:
+        async with http.get(f"{agent.url}/metrics") as reply:
+            lines = (await reply.text()).splitlines()
+        return {'kubetriage_agent_runs_total{outcome="cancelled"} 1.0', "kubetriage_agent_runs_active 0.0"} <= {*lines}
+
+    await eventually(ended)
+    await vendor.plays({"text": "fine"})
+    again = await ask(http, agent, "and now?", session="s_hungup01")
+    assert again.json["answer"].split() == ["fine"]
