@@ -34,6 +34,7 @@ from agent_service.tools.binding import describe_tools
 from kubetriage import __version__
 from kubetriage.cluster.errors import ClusterError
 from kubetriage.safety.redaction import redact
+from kubetriage.safety.untrusted import clean_text
 
 # What a server was made for: (tool, arguments) to (text, artifact), see ``binding.call_tool``.
 Call = Callable[[str, dict[str, Any]], Awaitable[tuple[str, dict[str, Any]]]]
@@ -59,7 +60,7 @@ def build_server(call: Call, *, several_clusters: bool = False) -> Server[Any]:
             wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10])
             return _said("The arguments do not fit: " + "; ".join(wrong), failed=True)
         except (AgentError, ClusterError) as error:
-            return _said(redact(str(error)), failed=True)
+            return _said(redact(clean_text(str(error))), failed=True)
         return _said(text, failed=artifact["status"] == "error")
 
     server: Server[Any] = Server(

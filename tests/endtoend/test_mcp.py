@@ -65,9 +65,7 @@ async def call(client: Client, tool: str, /, *, failed: bool = False, **argument
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_editor_finds_the_tools_and_what_it_reads_is_fenced_and_redacted(
-    door: Door, way: str, mode: str
-) -> None:
+async def test_an_editor_finds_the_tools_and_reads_fenced_text(door: Door, way: str, mode: str) -> None:
     async with over(way, door, mode) as client:
         tools = (await client.list_tools()).tools
         assert tuple(tool.name for tool in tools) == TOOL_NAMES
