@@ -19,7 +19,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
@@ -96,8 +96,22 @@ def connect_redis(
         },
         **options,
     )
-    master = sentinels.master_for(address.service, redis_class=TimedRedis, max_connections=_CONNECTIONS)
+    master = sentinels.master_for(
+        address.service,
+        redis_class=TimedRedis,
+        connection_pool_class=_MasterPool,
+        max_connections=_CONNECTIONS,
+    )
     return _observed(master, observe)
+
+
+class _MasterPool(SentinelConnectionPool):
+    """Closes its connections to the Sentinels, too, which redis-py leaves open."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _observed(client: Any, observe: Observe) -> Redis:
