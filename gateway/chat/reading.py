@@ -12,6 +12,7 @@ from kubetriage.contracts.chat import ChatMessage, ChatRequest
 MODEL = "kubetriage"
 _PAST_LENGTH = 20_000  # characters kept of an earlier message; the beginning, where answers name the root cause
 _SPOKEN = ("user", "assistant")
+_UNDEMANDING = (None, "auto", "none")  # of a choice of tools; anything else, also an object, demands a call
 
 
 def read_request(chat: ChatRequest) -> InternalAsk:
@@ -45,9 +46,9 @@ def _refuse_unsupported(chat: ChatRequest) -> None:
     wanted = chat.response_format.get("type") if isinstance(chat.response_format, dict) else None
     refused = {
         "n": chat.n is not None and chat.n != 1,
-        "tool_choice": chat.tool_choice not in {None, "auto", "none"},
-        "function_call": chat.function_call not in {None, "auto", "none"},
-        "response_format": wanted not in {None, "text"},
+        "tool_choice": chat.tool_choice not in _UNDEMANDING,
+        "function_call": chat.function_call not in _UNDEMANDING,
+        "response_format": wanted not in (None, "text"),
         "logprobs": bool(chat.logprobs),
         "modalities": chat.modalities is not None and set(chat.modalities) != {"text"},
     }

@@ -37,8 +37,20 @@ REFUSED = {
         "parameter_unsupported",
         "tool_choice",
     ),
+    "one of the caller's functions": (
+        {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+        openai.BadRequestError,
+        "parameter_unsupported",
+        "tool_choice",
+    ),
     "JSON": (
         {"response_format": {"type": "json_object"}},
+        openai.BadRequestError,
+        "parameter_unsupported",
+        "response_format",
+    ),
+    "an odd format": (
+        {"response_format": {"type": ["text"]}},
         openai.BadRequestError,
         "parameter_unsupported",
         "response_format",
