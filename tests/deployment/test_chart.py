@@ -95,11 +95,17 @@ def pod_specs(values: Path | None) -> Iterator[tuple[str, Object, Object]]:
         elif item["kind"] in {"Deployment", "StatefulSet", "Job"}:
             pod = item["spec"]["template"]
             yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod["metadata"], pod["spec"]
+        elif item["kind"] == "CronJob":
+            pod = item["spec"]["jobTemplate"]["spec"]["template"]
+            yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod["metadata"], pod["spec"]
 
 
-def containers(values: Path | None) -> Iterator[tuple[str, Object]]:
+def containers(values: Path | None, *, staying: bool = False) -> Iterator[tuple[str, Object]]:
+    """``staying``: without what ends by itself."""
     for component, _, spec in pod_specs(values):
         assert "initContainers" not in spec
+        if staying and spec.get("restartPolicy", "Always") != "Always":
+            continue
         for container in spec["containers"]:
             yield component, container
 
@@ -365,6 +371,36 @@ def test_own_runbooks_have_an_ingest_and_a_source_of_their_own() -> None:
     assert variables["KUBETRIAGE_INGEST_PATHS"] == "/runbooks"
     volume = next(item for item in found["payments"]["volumes"] if item["name"] == "runbooks")
     assert volume["configMap"]["name"] == "payments-runbooks"
+
+
+def test_an_ingest_by_jobs_runs_now_and_on_schedule_and_leaves_no_pod_between() -> None:
+    values = ci("ingest-jobs")
+    now, later = objects("Job", values), objects("CronJob", values)
+    assert set(later) == {f"{NAME}-ingest-bundled", f"{NAME}-ingest-team"}
+    assert not any("ingest" in name for name in (*objects("Deployment", values), *objects("Service", values)))
+    for name, scheduled in later.items():
+        (job,) = (item for other, item in now.items() if other.startswith(f"{name}-"))
+        assert job["spec"] == scheduled["spec"]["jobTemplate"]["spec"]
+        assert scheduled["spec"]["schedule"] == "0 3 * * *"
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert {"KUBETRIAGE_INGEST_WATCH", "KUBETRIAGE_INGEST_PORT"}.isdisjoint(
+            variable["name"] for variable in container["env"]
+        )
+    # A Job cannot be changed, so another image makes another Job.
+    changed = {item["metadata"]["name"] for item in rendered(values, "image.tag=9.9.9") if item["kind"] == "Job"}
+    assert not {name for name in now if "ingest" in name} & changed
+
+
+def test_alerts_and_monitors_leave_out_an_ingest_that_does_not_stay() -> None:
+    watched = {item["metadata"]["name"] for item in rendered(ci("monitoring")) if item["kind"] == "ServiceMonitor"}
+    found = rendered(ci("monitoring"), "ingest.mode=job")
+    assert watched - {item["metadata"]["name"] for item in found if item["kind"] == "ServiceMonitor"} == {
+        f"{NAME}-ingest"
+    }
+    (rules,) = (item for item in found if item["kind"] == "PrometheusRule")
+    alerts = {rule.get("alert") for group in rules["spec"]["groups"] for rule in group["rules"]}
+    assert "KubetriageAgentDown" in alerts
+    assert not {alert for alert in alerts if alert and "Ingest" in alert}
 
 
 # Secrets
@@ -643,8 +679,7 @@ def test_containers_have_limits_and_what_stays_has_probes(values: Path | None) -
     for component, container in containers(values):
         for kind in ("requests", "limits"):
             assert set(container["resources"][kind]) == {"cpu", "memory", "ephemeral-storage"}, component
-        if component in {"first-user", "test"}:
-            continue
+    for component, container in containers(values, staying=True):
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert container[probe]["timeoutSeconds"] >= 2
         if component in SETTINGS:

@@ -301,3 +301,8 @@ the pods agree. Sets .Values.generated. */}}
 {{- end -}}
 {{- $ingests | toJson -}}
 {{- end -}}
+
+{{/* Those of them that stay, and so have metrics. */}}
+{{- define "kubetriage.watchingIngests" -}}
+{{- if eq .Values.ingest.mode "watch" }}{{ include "kubetriage.ingests" . }}{{ else }}[]{{ end -}}
+{{- end -}}
