@@ -11,7 +11,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
-from agent_service.middleware import BuiltinFallback, DiagnosisFirst, SafeAnswer, StepLimit, TracedModel, TurnWindow
+from agent_service.middleware import BuiltinFallback, CheckedAnswer, DiagnosisFirst, StepLimit, TracedModel, TurnWindow
 from agent_service.models.builtin.chat_model import BuiltinChatModel
 from agent_service.prompts import system_prompt
 from agent_service.run_context import RunContext
@@ -32,7 +32,7 @@ def build_agent(
 
     ``innermost``: around each call of the model, whichever it is.
     """
-    middleware: list[Any] = [SafeAnswer(), StepLimit(max_steps), TurnWindow()]
+    middleware: list[Any] = [CheckedAnswer(), StepLimit(max_steps), TurnWindow()]
     if not isinstance(model, BuiltinChatModel):
         # Outermost first: the diagnosis needs no model, the fallback stands around the model alone.
         middleware += [DiagnosisFirst(), BuiltinFallback(BuiltinChatModel())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from uuid import uuid4
 import structlog
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.runtime import Runtime
 
 from agent_service.conversation_state import (
@@ -21,6 +21,7 @@ from agent_service.conversation_state import (
     without_open_calls,
 )
 from agent_service.errors import ModelUnavailableError
+from agent_service.grounding import ground, note_of, told_by
 from agent_service.links import LineByLine
 from agent_service.models.builtin.diagnosis_text import render_diagnosis
 from agent_service.models.builtin.entities import find_entities
@@ -51,22 +52,35 @@ class TurnWindow(AgentMiddleware[Any, Any]):
         return {"messages": lighter} if lighter else None
 
 
-class SafeAnswer(AgentMiddleware[Any, Any]):
-    """What a model writes is stored as it is shown; ``runs`` does the same with what is streamed."""
+class CheckedAnswer(AgentMiddleware[Any, Any]):
+    """What a model writes is stored and returned without secrets and foreign links, and with what it made up named.
+
+    ``runs`` makes safe what is streamed; the names of what is made up come at its end.
+    """
 
     async def awrap_model_call(self, request: ModelRequest[Any], handler: Handler) -> Any:
         response = await handler(request)
         context: RunContext = request.runtime.context
         if isinstance(response, AIMessage):
-            return _presentable(response, context)
-        return replace(response, result=[_presentable(message, context) for message in response.result])
+            return _checked(response, request.messages, context)
+        result = [_checked(message, request.messages, context) for message in response.result]
+        return replace(response, result=result)
 
 
-def _presentable(message: Any, context: RunContext) -> Any:
+def _checked(message: Any, before: Sequence[AnyMessage], context: RunContext) -> Any:
     text = str(message.text)
     lines = LineByLine(context.presentable)
     safe = lines.feed(text) + lines.rest()
+    if safe and not message.tool_calls:
+        told = [told_by(one.name or "", str(one.text), _data_of(one)) for one in before if isinstance(one, ToolMessage)]
+        asked = "\n".join(str(one.text) for one in before if isinstance(one, HumanMessage))
+        context.grounding = ground(safe, told, asked)
+        safe += note_of(context.grounding.unverified)
     return message if safe == text else message.model_copy(update={"content": safe})
+
+
+def _data_of(message: ToolMessage) -> Any:
+    return message.artifact.get("data") if isinstance(message.artifact, dict) else None
 
 
 class StepLimit(AgentMiddleware[Any, Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent_service.diagnosing import Diagnoser
+from agent_service.grounding import Grounding
 from agent_service.links import neutralize_links
 from agent_service.scoped_reader import ScopedReader
 from kubetriage.contracts.diagnosis import Diagnosis
@@ -43,6 +44,7 @@ class RunContext:
     diagnosis: Diagnosis | None = None
     urls: set[str] = field(default_factory=set)
     runbook_urls: set[str] = field(default_factory=set)
+    grounding: Grounding = field(default_factory=Grounding)
     span: Span | None = None
 
     def presentable(self, line: str, in_code: bool) -> str:

@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from agent_service.agent import Agent
 from agent_service.errors import RunTimeoutError
+from agent_service.grounding import with_claims
 from agent_service.links import LineByLine, find_urls
 from agent_service.memory.transcript import finished_call, tool_calls_of
 from agent_service.middleware import partial_answer
@@ -39,7 +40,7 @@ class _Progress:
     steps: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    streamed: bool = False
+    streamed: str = ""  # of the message that is being written
 
 
 async def run_question(
@@ -103,8 +104,7 @@ def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:
         text = str(chunk.text) if isinstance(chunk, AIMessageChunk) else ""
         if not text or about.get("langgraph_node") != _MODEL_NODE:
             return []
-        progress.streamed = True
-        return _tokens(progress.lines.feed(text))
+        return _stream(progress, progress.lines.feed(text))
     events: list[StreamEvent] = []
     for node, update in data.items():
         # A node that changes nothing brings None; "after" hooks only rewrite old messages.
@@ -114,7 +114,8 @@ def _events(mode: str, data: Any, progress: _Progress) -> list[StreamEvent]:
     return events
 
 
-def _tokens(text: str) -> list[StreamEvent]:
+def _stream(progress: _Progress, text: str) -> list[StreamEvent]:
+    progress.streamed += text
     return [Token(text=text)] if text else []
 
 
@@ -141,12 +142,12 @@ def _model_events(message: AIMessage, progress: _Progress) -> list[StreamEvent]:
         progress.output_tokens += usage["output_tokens"]
     calls = tool_calls_of(message)
     progress.calls.update({call.id: call for call in calls})
-    events = [*_tokens(progress.lines.rest()), *(ToolStarted(call=call) for call in calls)]
+    events = [*_stream(progress, progress.lines.rest()), *(ToolStarted(call=call) for call in calls)]
     if not calls:
         progress.text = str(message.text)
-        if progress.text and not progress.streamed:  # written by a middleware, not by a model
-            events += _tokens(progress.text)
-    progress.streamed = False
+        if progress.text.startswith(progress.streamed):  # what a middleware wrote, or added to the model's words
+            events += _stream(progress, progress.text[len(progress.streamed) :])
+    progress.streamed = ""
     return events
 
 
@@ -158,7 +159,8 @@ def _answer(context: RunContext, progress: _Progress, model: str, seconds: float
             "answer": progress.text or "I have no answer to that.",
             "status": status,
             "diagnosis": context.diagnosis,
-            "sources": tuple(progress.sources.values())[:_SOURCES],
+            "sources": tuple(with_claims([*progress.sources.values()][:_SOURCES], context.grounding)),
+            "unverified": context.grounding.unverified,
             "tool_calls": tuple(progress.calls.values()),
             "degraded": tuple(sorted(context.degraded)),
             "usage": Usage(

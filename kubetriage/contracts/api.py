@@ -63,6 +63,7 @@ class Source(WireModel):
     title: str
     where: str = ""
     quote: str = ""
+    claims: tuple[str, ...] = Field(default=(), description="what the answer says that this source holds")
 
 
 class Usage(WireModel):
@@ -83,6 +84,9 @@ class AskResponse(WireModel):
     status: Literal["completed", "limit_exceeded", "degraded"] = "completed"
     diagnosis: Diagnosis | None = None
     sources: tuple[Source, ...] = ()
+    unverified: tuple[str, ...] = Field(
+        default=(), description="names, numbers, quotes and commands of the answer that no tool's result shows"
+    )
     tool_calls: tuple[ToolCall, ...] = ()
     degraded: tuple[str, ...] = Field(default=(), description="parts that did not work, e.g. retrieval")
     usage: Usage = Usage()

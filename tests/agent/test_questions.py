@@ -81,6 +81,7 @@ async def test_a_question_gets_its_own_answer(
     answer = await answer_to(talk, question)
     for word in words:
         assert word in answer.answer
+    assert answer.unverified == (), "what the built-in model says is what its tools told"
     called = [call.name for call in answer.tool_calls if call.arguments != {"kind": "all"}]
     assert (tool in called) if tool else not called
     assert all(call.status == "ok" for call in answer.tool_calls if call.name != "search_runbooks")
@@ -108,6 +109,7 @@ async def test_a_follow_up_uses_what_was_said(talk: LocalAgent, conversation: li
         answer = await answer_to(talk, question)
         for word in words:
             assert word in answer.answer, (question, answer.answer)
+        assert answer.unverified == ()
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS, ids=[rows[0][0] for rows in CONVERSATIONS])

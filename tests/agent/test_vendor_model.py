@@ -155,3 +155,36 @@ async def test_a_caller_who_hangs_up_ends_the_run_and_frees_the_session(
     await vendor.plays({"text": "fine"})
     again = await ask(http, agent, "and now?", session="s_hungup01")
     assert again.json["answer"].split() == ["fine"]
+
+
+async def test_what_the_model_made_up_is_named(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    true = "deployment/payments is OOMKilled with exit code 137: its memory limit is 64Mi."
+    await vendor.plays({"text": f"{true} Pod payments-7f9c6d5b44-x7k2p used 900Mi. Run `kubectl delete ns shop`."})
+    reply = await ask(http, agent, "Why is checkout failing?", session="s_made_up1", stream=True)
+    answer = reply.events[-1]["answer"]
+    assert answer["unverified"] == ["kubectl delete ns shop", "payments-7f9c6d5b44-x7k2p", "900Mi"]
+    note = answer["answer"].splitlines()[-1]
+    assert (
+        note
+        == "Not verified, no tool's result shows it: " + ", ".join(f"`{one}`" for one in answer["unverified"]) + "."
+    )
+    assert "".join(event["text"] for event in reply.events if event["type"] == "token") == answer["answer"]
+    held = {claim: source for source in answer["sources"] for claim in source["claims"]}
+    assert "deployment/payments" in held
+    assert held["64Mi"]["where"] == "spec.containers[app].resources.limits.memory"
+
+
+async def test_an_answer_that_keeps_to_what_was_read_has_nothing_to_name(
+    http: aiohttp.ClientSession, agent: RunningService, vendor: Vendor
+) -> None:
+    said = (
+        "**payments** runs out of memory. The container `app` of deployment/payments has a limit of 64Mi and was "
+        'killed 4 times (exit code 137). The event says "Back-off restarting failed container app". Raise it to 512Mi '
+        "and watch it for about 10 minutes with `kubectl -n shop logs deployment/payments --previous`."
+    )
+    await vendor.plays({"text": said})
+    answer = (await ask(http, agent, "Why is checkout failing?", session="s_kept_to1")).json
+    assert answer["unverified"] == []
+    assert answer["answer"] == said
