@@ -7,7 +7,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import structlog
 from fastapi import APIRouter, Path, Request, Response
@@ -118,14 +118,15 @@ async def healthz() -> Health:
     return Health(status="ok", version=__version__)
 
 
-@operations.get("/readyz", summary="Readiness: it can answer questions")
+@operations.get("/readyz", summary="Readiness: 503 while draining, degraded without Redis")
 async def readyz(request: Request) -> Response:
-    service = service_of(request)
-    checks = await service.ready()
+    """Without Redis no session can be continued, but diagnoses, searches and tools go on: an agent stays in service."""
+    checks = await service_of(request).ready()
+    draining = request.app.state.draining
     fine = all(value == "ok" for value in checks.values())
-    status = "draining" if request.app.state.draining else "ok" if fine else "unavailable"
+    status: Literal["ok", "degraded", "draining"] = "draining" if draining else "ok" if fine else "degraded"
     health = Health(status=status, version=__version__, checks=checks)
-    return JSONResponse(health.model_dump(mode="json"), status_code=200 if status == "ok" else 503)
+    return JSONResponse(health.model_dump(mode="json"), status_code=503 if draining else 200)
 
 
 @operations.get("/metrics", summary="Prometheus metrics")

@@ -184,9 +184,10 @@ async def test_without_redis_diagnose_works_and_ask_says_what_is_wrong(
     assert streamed.status == 503 or streamed.events[-1]["problem"]["code"] == "memory_unavailable"
     url = f"{running.url}/internal/v1/diagnose"
     assert (await send(http, "POST", url, json={}, headers=headers(None))).status == 200
+    # Not ready would take it, and every other agent with it, away from those who can be answered.
     async with http.get(f"{running.url}/readyz") as ready:
-        assert ready.status == 503
-        assert "redis" in (await ready.json())["checks"]
+        assert (ready.status, (await ready.json())["status"]) == (200, "degraded")
+        assert "does not answer" in (await ready.json())["checks"]["redis"]
     server.start()
     assert (await ask(http, running, "Why is checkout failing?")).status == 200
 

@@ -103,7 +103,7 @@ def test_the_charts_own_test_passes(installed: Address) -> None:
 KILLS = {
     "gateway": ({"ask", "diagnose", "search"}, 5),
     "agent": ({"ask", "diagnose", "search"}, 15),
-    "redis": ({"ask", "diagnose", "search"}, 45),
+    "redis": ({"ask"}, 45),
     "chroma": ({"search"}, 45),
     "ingest": (set(), 0),
 }
