@@ -32,7 +32,7 @@ from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.signing_keys import KeySet, read_keys, stored_keys
 from gateway.store import Breaker, StoreUnavailableError
-from gateway.store_state import watch_state
+from gateway.store_state import StoreState, watch_state
 from gateway.upstream import Agent, UpstreamProblemError
 from gateway.users import Users
 from kubetriage import __version__
@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
             gateway = await _assemble(settings, metrics, lifecycle)
             app.state.gateway = gateway
             try:
-                async with watch_state(gateway.redis, metrics), recorder.writing(settings), working(gateway):
+                async with watch_state(gateway.store_state), recorder.writing(settings), working(gateway):
                     yield
             finally:
                 await gateway.agent.close()
@@ -124,6 +124,7 @@ async def _assemble(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) 
         metrics=metrics,
         redis=redis,
         store=store,
+        store_state=StoreState(redis, metrics),
         keys=keys,
         access=AccessTokens(
             keys,

@@ -20,6 +20,7 @@ from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.signing_keys import KeySet
 from gateway.store import Breaker
+from gateway.store_state import StoreState
 from gateway.upstream import Agent
 from gateway.users import Users
 
@@ -32,6 +33,7 @@ class Gateway:
     metrics: Metrics
     redis: Redis
     store: Breaker
+    store_state: StoreState
     keys: KeySet
     access: AccessTokens
     refresh: RefreshTokens

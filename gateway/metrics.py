@@ -41,7 +41,8 @@ class Metrics:
         )
         self.upstream = Histogram(
             f"{PREFIX}_upstream_duration_seconds",
-            "Time until the agent's answer, or until its first byte for a stream.",
+            "Time until the agent's answer, or until its first byte for a stream; outcome: ok, refused (a problem of "
+            "the agent's own), the code of our problem (agent_unavailable ...) or error.",
             ("call", "outcome"),
             registry=self.registry,
             buckets=LATENCY_BUCKETS,
@@ -50,7 +51,7 @@ class Metrics:
         self.draining = Gauge(f"{PREFIX}_draining", "1 while shutting down.", registry=self.registry)
         self.persistent = Gauge(
             f"{PREFIX}_store_persistent",
-            "1 when Redis keeps an append-only file, 0 when users and sessions die with it.",
+            "1 when Redis keeps an append-only file, 0 when users and sessions die with it, NaN when it does not say.",
             registry=self.registry,
         )
         self.alert_groups = Counter(
@@ -87,5 +88,10 @@ class Metrics:
         self.redis_evictions = Counter(
             f"{PREFIX}_redis_evictions_total",
             "Keys that Redis threw away for want of memory, since this gateway first asked.",
+            registry=self.registry,
+        )
+        self.redis_losses = Counter(
+            f"{PREFIX}_redis_losses_total",
+            "Times that Redis had lost everything since this gateway last asked.",
             registry=self.registry,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,15 +15,22 @@ from gateway.metrics import Metrics
 from kubetriage.redis_connection import REDIS_ERRORS
 
 _INTERVAL_SECONDS = 15.0  # no more often than anybody scrapes
+# Lives as long as the data does: another one, or none, is a Redis that was emptied.
+_MARK = "kt:mark"
 
 
 class StoreState:
-    """Keeps the gauges of Redis' memory and clients. Not known, as after a failure, is NaN and not 0."""
+    """Keeps the metrics of Redis' memory, clients and losses. Not known, as after a failure, is NaN and not 0.
+
+    ``persistent``: whether it writes an append-only file; None when it does not say.
+    """
 
     def __init__(self, redis: Redis, metrics: Metrics) -> None:
         self._redis: Any = redis
         self._metrics = metrics
         self._evicted: int | None = None
+        self._mark: str | None = None
+        self.persistent: bool | None = None
 
     async def read(self) -> None:
         """Asks once. Managed Redis may refuse INFO, so that a failure is no failure of the store."""
@@ -34,6 +42,10 @@ class StoreState:
         self._metrics.redis_memory_limit.set(said.get("maxmemory", math.nan))
         self._metrics.redis_clients.set(said.get("connected_clients", math.nan))
         self._count_evictions(said.get("evicted_keys"))
+        self.persistent = _persistent(said)
+        self._metrics.persistent.set(math.nan if self.persistent is None else self.persistent)
+        with contextlib.suppress(*REDIS_ERRORS, OSError):
+            await self._look_for_the_mark()
 
     def _count_evictions(self, evicted: int | None) -> None:
         if evicted is None:
@@ -43,11 +55,26 @@ class StoreState:
         self._metrics.redis_evictions.inc(evicted - before if evicted >= before else evicted)
         self._evicted = evicted
 
+    async def _look_for_the_mark(self) -> None:
+        """Every gateway notices for itself, also when another one has already set a new mark."""
+        mine = secrets.token_hex(8)
+        found = mine if await self._redis.set(_MARK, mine, nx=True) else await self._redis.get(_MARK)
+        if self._mark is not None and found != self._mark:
+            self._metrics.redis_losses.inc()
+        self._mark = found
+
+
+def _persistent(said: dict[str, Any]) -> bool | None:
+    # A Cluster answers for each of its servers.
+    each = [said, *(one for one in said.values() if isinstance(one, dict))]
+    known = [bool(one["aof_enabled"]) for one in each if "aof_enabled" in one]
+    return all(known) if known else None
+
 
 @contextlib.asynccontextmanager
-async def watch_state(redis: Redis, metrics: Metrics) -> AsyncIterator[None]:
+async def watch_state(state: StoreState) -> AsyncIterator[None]:
     """Asks every few seconds while the context lasts."""
-    state, done = StoreState(redis, metrics), asyncio.Event()
+    done = asyncio.Event()
 
     async def watch() -> None:
         while not done.is_set():

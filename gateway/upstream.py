@@ -124,7 +124,15 @@ class Agent:
                 yield begun
             outcome = "ok"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unavailable(error) from error
+            problem = _unavailable(error)
+            outcome = problem.code
+            raise problem from error
+        except ApiError as error:
+            outcome = error.code
+            raise
+        except UpstreamProblemError:
+            outcome = "refused"
+            raise
         finally:
             self._metrics.upstream.labels(call.name, outcome).observe(time.perf_counter() - began)
 

@@ -38,7 +38,7 @@ async def readyz(request: Request, response: Response) -> Health:
         response.status_code = 503
         return Health(status="draining", version=__version__)
     checks = {"redis": await _redis(gateway), "agent": await gateway.agent.alive()}
-    if checks["redis"] == "ok" and not await _persistent(gateway):
+    if gateway.store_state.persistent is False:
         checks["redis_persistence"] = _EPHEMERAL
     fine = checks["redis"] == checks["agent"] == "ok"
     return Health(status="ok" if fine else "degraded", version=__version__, checks=checks)
@@ -52,20 +52,6 @@ async def _redis(gateway: Gateway) -> str:
     except StoreUnavailableError as error:
         return str(error)
     return "ok"
-
-
-async def _persistent(gateway: Gateway) -> bool:
-    client: Any = gateway.redis
-    try:
-        async with gateway.store.guard():
-            info = await client.info("persistence")
-    except StoreUnavailableError:  # managed Redis may not allow INFO: no reason to warn
-        return True
-    # A Cluster answers for each of its servers.
-    each = [one for one in info.values() if isinstance(one, dict)] or [info]
-    enabled = all(one.get("aof_enabled", 1) for one in each)
-    gateway.metrics.persistent.set(int(enabled))
-    return enabled
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=errors())

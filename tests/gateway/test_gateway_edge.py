@@ -235,6 +235,13 @@ async def test_ready_names_a_lost_agent_and_warns_of_a_redis_without_persistence
     client.config_set("appendonly", "no")
     client.close()
     running = make_gateway(own_redis.url, agent="http://127.0.0.1:9")
+    checks = {}
+
+    async def warned():  # it asks Redis in the background
+        checks.update((await send(http, "GET", f"{running.url}/readyz")).json["checks"])
+        return "redis_persistence" in checks
+
+    await eventually(warned)
     ready = await send(http, "GET", f"{running.url}/readyz")
     assert (ready.status, ready.json["status"]) == (200, "degraded")
     assert ready.json["checks"]["agent"].startswith("unreachable")

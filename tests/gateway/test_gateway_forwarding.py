@@ -87,6 +87,18 @@ async def test_what_a_user_may_not_read_is_refused_before_the_agent_hears_of_it(
     assert len((await seen_by_agent(http, agent_url))["calls"]) == before
 
 
+async def calls_with(http, url, outcome, call="ask") -> float:
+    """What the gateway has counted."""
+    text = (await send(http, "GET", f"{url}/metrics")).body.decode()
+    labels = f'{{call="{call}",outcome="{outcome}"}}'
+    found = [
+        line
+        for line in text.splitlines()
+        if line.startswith(f"kubetriage_gateway_upstream_duration_seconds_count{labels}")
+    ]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+
 async def test_search_passes_through(gateway, http, ada):
     reply = await send(http, "POST", f"{gateway.url}/v1/search", headers=ada, json={"query": "oom", "k": 3})
     assert reply.json["passages"][0]["path"] == "oom.md"
@@ -104,9 +116,14 @@ AGENT_FAULTS = {
 
 @pytest.mark.parametrize(("script", "expected"), AGENT_FAULTS.items(), ids=AGENT_FAULTS.keys())
 async def test_faults_of_the_agent_become_problems(gateway, http, ada, script, expected):
+    # What an answer holds is only looked at once it is here.
+    counted = {"problem 409": "refused", "garbage": "ok", "wrong shape": "ok"}
+    outcome = counted.get(script, expected[1])
+    before = await calls_with(http, gateway.url, outcome)
     reply = await ask(http, gateway, ada, question=script)
     assert (reply.status, reply.json["code"]) == expected
     assert b"secret" not in reply.body
+    assert await calls_with(http, gateway.url, outcome) == before + 1
     assert (await send(http, "GET", f"{gateway.url}/v1/sessions", headers=ada)).json["sessions"] == []
 
 
@@ -134,9 +151,11 @@ async def test_an_agent_that_is_not_there_is_a_503_and_a_slow_one_a_504(shared_r
     lost = make_gateway(shared_redis.url, agent="http://127.0.0.1:9")
     reply = await send(http, "POST", f"{lost.url}/v1/diagnose", headers=ada, json={})
     assert (reply.status, reply.json["code"], reply.headers["Retry-After"]) == (503, "agent_unavailable", "2")
+    assert await calls_with(http, lost.url, "agent_unavailable", "diagnose") == 1
     slow = make_gateway(shared_redis.url, agent_read_seconds=0.3)
     reply = await send(http, "POST", f"{slow.url}/v1/diagnose", headers=ada, json={"question": "slow"})
     assert (reply.status, reply.json["code"]) == (504, "agent_timeout")
+    assert await calls_with(http, slow.url, "agent_timeout", "diagnose") == 1
 
 
 def events_of(body: bytes) -> list[dict]:

@@ -106,6 +106,45 @@ async def test_memory_clients_and_evictions_are_those_of_info(own_redis: RedisSe
     await client.aclose()
 
 
+async def test_every_gateway_notices_a_redis_that_was_emptied_and_none_that_started_again(
+    own_redis: RedisServer,
+) -> None:
+    client: Any = connect_redis(own_redis.url, decode=True)
+    gateways = [(StoreState(client, metrics), metrics) for metrics in (Metrics(), Metrics())]
+
+    async def losses() -> list[float | None]:
+        for state, _ in gateways:
+            await state.read()
+        return [metrics.registry.get_sample_value(f"{PREFIX}_losses_total") for _, metrics in gateways]
+
+    assert await losses() == [0, 0]
+    await client.config_set("appendfsync", "always")
+    await client.set("kt:mark:written", "and synced with what came before")
+    stop(own_redis.process)
+    assert await losses() == [0, 0], "away is not emptied"
+    own_redis.start()
+    assert await losses() == [0, 0], "its file has it all"
+    await client.flushall()
+    assert await losses() == [1, 1]
+    assert await losses() == [1, 1]
+    await client.aclose()
+
+
+async def test_a_redis_that_may_not_be_asked_is_neither_failing_nor_without_persistence(
+    own_redis: RedisServer, make_gateway: Any, http: Any
+) -> None:
+    client: Any = connect_redis(own_redis.url)
+    await client.execute_command("ACL", "SETUSER", "managed", "on", ">word", "~*", "+@all", "-info")
+    await client.aclose()
+    running = make_gateway(own_redis.url.replace("//", "//managed:word@"))
+    ready = await send(http, "GET", f"{running.url}/readyz")
+    assert ready.json["checks"]["redis"] == "ok"
+    assert "redis_persistence" not in ready.json["checks"]
+    text = (await send(http, "GET", f"{running.url}/metrics")).body.decode()
+    assert "kubetriage_gateway_store_persistent NaN" in text
+    assert "kubetriage_gateway_store_failures_total 0.0" in text
+
+
 async def test_a_gateway_asks_in_the_background(own_redis: RedisServer, make_gateway: Any, http: Any) -> None:
     running = make_gateway(own_redis.url)
     text = (await send(http, "GET", f"{running.url}/metrics")).body.decode()

@@ -42,7 +42,7 @@ DASHBOARD = build(
                 "Not enough to read",
                 "Share of the diagnoses for which the rights or the API server did not show enough.",
                 share(
-                    rate(_DIAGNOSES, where='outcome="insufficient_evidence"', window=RANGE),
+                    rate(_DIAGNOSES, where='outcome="inconclusive"', window=RANGE),
                     rate(_DIAGNOSES, window=RANGE),
                 ),
                 "percentunit",

@@ -92,7 +92,8 @@ DASHBOARD = build(
         "The way to the agent": [
             lines(
                 "Calls of the agent",
-                "By call and outcome. `error` is an agent that failed, was silent or could not be reached.",
+                "By call and outcome. `refused` is a problem of the agent's own, `agent_unavailable` one that could "
+                "not be reached, `agent_timeout` one that was silent; `error` is mostly a caller who hung up.",
                 "reqps",
                 (rate(f"{_UPSTREAM}_count", "call, outcome"), "{{call}} {{outcome}}"),
                 stacked=True,

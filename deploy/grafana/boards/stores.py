@@ -37,7 +37,7 @@ DASHBOARD = build(
             number("Connections", "To Redis, of everybody.", f"max({series(f'{GATEWAY}_redis_clients')})", "short"),
             number(
                 "Redis keeps what it is told",
-                "1: it writes an append-only file. 0: users and sessions die with it, or it did not say.",
+                "1: it writes an append-only file. 0: users and sessions die with it. Nothing: it does not say.",
                 f"min({series(f'{GATEWAY}_store_persistent')})",
                 "short",
                 1,
@@ -123,10 +123,12 @@ DASHBOARD = build(
                 (f"max({series(f'{GATEWAY}_redis_clients')})", "connections"),
             ),
             lines(
-                "Evictions",
-                "Keys thrown away for want of memory; anything but 0 loses users or sessions.",
+                "Evictions and losses",
+                "Keys thrown away for want of memory, and how often Redis came back empty; anything but 0 loses users "
+                "or sessions.",
                 "ops",
-                (f"max(rate({series(f'{GATEWAY}_redis_evictions_total')}[$__rate_interval]))", "keys"),
+                (f"max(rate({series(f'{GATEWAY}_redis_evictions_total')}[$__rate_interval]))", "keys evicted"),
+                (f"max(rate({series(f'{GATEWAY}_redis_losses_total')}[$__rate_interval]))", "emptied"),
             ),
         ],
         "Chroma": [
