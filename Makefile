@@ -4,7 +4,7 @@ PY := .venv/bin/python
 QUESTION ?= Why is checkout failing?
 STATE ?= .run
 
-.PHONY: help setup run test test-cluster test-e2e images sbom lint format bench eval sample dashboards pictures docs requirements clean
+.PHONY: help setup run test test-cluster test-e2e images sbom lint format bench eval sample dashboards rules pictures docs requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ sample: setup ## run the shop in the cluster that KUBECONFIG names and capture s
 
 dashboards: setup ## write the Grafana dashboards' JSON from deploy/grafana
 	@$(PY) -m deploy.grafana
+
+rules: setup ## write deploy/prometheus/rules.yaml from the chart's rules (needs helm)
+	@$(PY) helm/rules.py
 
 pictures: setup ## run everything under load for eight minutes and draw the dashboards (docs/dashboards)
 	@$(PY) -m tests.deployment.observed --out docs/dashboards

@@ -294,6 +294,7 @@ def _metadata(chunk: Chunk, source: str) -> dict[str, Any]:
         "heading": chunk.heading,
         "alerts": ",".join(chunk.alerts),
         "namespaces": ",".join(chunk.namespaces),
+        "subject": chunk.subject,
     }
 
 
@@ -306,6 +307,7 @@ def _chunk(text: str, about: dict[str, Any]) -> Chunk:
         text=text,
         alerts=tuple(filter(None, str(about["alerts"]).split(","))),
         namespaces=tuple(filter(None, str(about["namespaces"]).split(","))),
+        subject=str(about.get("subject", "")),  # an earlier version wrote none
     )
 
 

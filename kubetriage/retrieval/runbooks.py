@@ -28,7 +28,8 @@ _BETWEEN_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A piece of a runbook. ``alerts`` and ``namespaces`` are the document's, alerts in lower case."""
+    """A piece of a runbook. ``alerts``, ``namespaces`` and ``subject`` are the document's, alerts and subject in lower
+    case."""
 
     path: str
     title: str
@@ -36,6 +37,7 @@ class Chunk:
     text: str
     alerts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
+    subject: str = ""
 
     @property
     def embedded_text(self) -> str:
@@ -45,7 +47,8 @@ class Chunk:
     @property
     def id(self) -> str:
         """The same for the same content, so that a second ingest writes nothing."""
-        parts = (VERSION, self.path, self.title, self.heading, self.text, *self.alerts, *self.namespaces)
+        subject = (f"subject: {self.subject}",) if self.subject else ()
+        parts = (VERSION, self.path, self.title, self.heading, self.text, *self.alerts, *self.namespaces, *subject)
         return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
@@ -79,8 +82,17 @@ def split_runbook(path: str, text: str) -> list[Chunk]:
     title = str(about.get("title") or next((name for level, name, _ in sections if level == 1), "") or Path(path).stem)
     alerts = tuple(name.lower() for name in (_names(about.get("alerts")) or _alerts_of(title, path)))
     namespaces = tuple(_names(about.get("namespaces")))
+    subject = str(about.get("subject") or "").lower()
     return [
-        Chunk(path=path, title=title, heading=heading, text=piece, alerts=alerts, namespaces=namespaces)
+        Chunk(
+            path=path,
+            title=title,
+            heading=heading,
+            text=piece,
+            alerts=alerts,
+            namespaces=namespaces,
+            subject=subject,
+        )
         for heading, piece in _joined(sections)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from typing import Any, Protocol
 
 from kubetriage.contracts.api import Passage, SearchRequest, SearchResponse
@@ -53,16 +53,19 @@ class RunbookIndex:
         """The best chunk of each of the ``k`` best documents.
 
         ``allowed_namespaces``: those of the caller (None: all); another namespace's runbook is not found.
-        Both namespace filters hold for all parts of the search.
+        Both namespace filters hold for all parts of the search. A runbook with a subject is found when the query names
+        the subject or one of the runbook's alerts.
         """
+        named = {word.lower() for word in (request.alert or "", *_WORD.findall(request.query)) if word}
         allowed = [
             index
             for index, chunk in enumerate(self._chunks)
-            if _is_for(chunk, request.namespace) and _is_allowed(chunk, allowed_namespaces)
+            if _is_for(chunk, request.namespace)
+            and _is_allowed(chunk, allowed_namespaces)
+            and _is_meant(chunk, named)
         ]
         scores = self._scores(request.query) if allowed else []
         best: dict[str, tuple[float, int]] = {}
-        named = {word.lower() for word in (request.alert or "", *_WORD.findall(request.query)) if word}
         for index in allowed:
             chunk = self._chunks[index]
             score = float(scores[index]) + (PINNED if named & set(chunk.alerts) else 0.0)
@@ -100,6 +103,10 @@ def _is_for(chunk: Chunk, namespace: str | None) -> bool:
 
 def _is_allowed(chunk: Chunk, namespaces: Collection[str] | None) -> bool:
     return namespaces is None or not chunk.namespaces or not set(namespaces).isdisjoint(chunk.namespaces)
+
+
+def _is_meant(chunk: Chunk, named: Set[str]) -> bool:
+    return not chunk.subject or chunk.subject in named or not named.isdisjoint(chunk.alerts)
 
 
 def _tokens_of(chunk: Chunk) -> list[str]:

@@ -42,12 +42,16 @@ def test_it_is_what_the_compose_specification_says() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_prometheus_of_the_monitoring_profile_scrapes_every_service() -> None:
+def test_the_prometheus_of_the_monitoring_profile_scrapes_every_service_and_has_the_rules() -> None:
     if shutil.which("promtool") is None:
         pytest.skip("no promtool: apt-get install prometheus")
     config = ROOT / "deploy/compose/prometheus.yml"
     subprocess.run(["promtool", "check", "config", str(config)], check=True, capture_output=True)
-    jobs = yaml.safe_load(config.read_text())["scrape_configs"]
+    said = yaml.safe_load(config.read_text())
+    assert said["rule_files"] == ["rules/*.yaml"]
+    assert "./deploy/prometheus:/etc/prometheus/rules:ro" in SERVICES["prometheus"]["volumes"]
+    assert [path.name for path in (ROOT / "deploy/prometheus").glob("*.yaml")] == ["rules.yaml"]
+    jobs = said["scrape_configs"]
     targets = {target for job in jobs for one in job["static_configs"] for target in one["targets"]}
     ports = {name: settings.model_fields["port"].default for name, settings in SETTINGS.items()}
     assert targets == {f"{name}:{port}" for name, port in ports.items()}

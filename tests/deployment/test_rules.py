@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.deployment.exported_metrics import METRICS, assert_real
-from tests.deployment.test_chart import CHART, NAMESPACE, ci, rendered, run
+from kubetriage.retrieval.searcher import bundled_folder
+from tests.deployment.alert_cases import CASES, QUIET, http
+from tests.deployment.exported_metrics import assert_real
+from tests.deployment.test_chart import CHART, NAMESPACE, ci, find_tool, rendered, run
 from tests.processes import ROOT
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
+PLAIN = ROOT / "deploy/prometheus/rules.yaml"
+# Of our own alerts, with the names that they serve.
+RUNBOOKS: dict[str, list[str]] = {
+    path.name: yaml.safe_load(path.read_text().split("---\n")[1])["alerts"]
+    for path in sorted(bundled_folder().glob("kubetriage-*.md"))
+}
 
 
 @functools.cache
@@ -39,26 +50,20 @@ def test_rules_use_only_what_is_exported() -> None:
 
 
 def test_every_alert_says_what_it_is_and_where_to_read_on() -> None:
-    sections = re.findall(r"^## (\w+)$", OPERATIONS, re.MULTILINE)
+    """That a search for its name finds this runbook first is a test of the bundled runbooks."""
     for alert in alerts():
-        name = alert["alert"]
         assert alert["labels"]["severity"] in {"critical", "warning"}
         assert alert["labels"]["team"] == "platform", "monitoring.prometheusRule.alertLabels"
         assert alert["for"]
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
-        page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
-        assert page.endswith("docs/operations.md")
-        assert anchor == name.lower()
-        assert name in sections, f"docs/operations.md has no section {name}"
-        assert f"| [{name}](#{anchor}) |" in OPERATIONS
-    names = {alert["alert"] for alert in alerts()}
-    assert {section for section in sections if section.startswith("Kubetriage")} == names
+        folder, _, name = alert["annotations"]["runbook_url"].rpartition("/")
+        assert folder.endswith("/runbooks")
+        assert alert["alert"] in RUNBOOKS[name], f"runbooks/{name} does not serve {alert['alert']}"
+        assert re.search(rf"^\| {alert['alert']} \|.*\]\(\.\./runbooks/{name}\)", OPERATIONS, re.MULTILINE)
+    assert {name for served in RUNBOOKS.values() for name in served} == {alert["alert"] for alert in alerts()}
 
 
-def test_links_of_the_runbooks_lead_somewhere() -> None:
-    anchors = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)}
-    for target in re.findall(r"\]\(#([\w-]+)\)", OPERATIONS):
-        assert target in anchors, target
+def test_links_of_the_pages_lead_somewhere() -> None:
     for page in ("operations.md", "deployment.md"):
         text = (ROOT / "docs" / page).read_text()
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
@@ -71,11 +76,14 @@ def _values(text: str) -> set[str]:
     return set(re.findall(rf"(?<![\w/.-])((?:{sections})(?:\.[A-Za-z]+)+)(?![\w-]|\.\w)", text))
 
 
-@pytest.mark.parametrize("page", ["docs/operations.md", "docs/deployment.md"])
+PAGES = ["docs/operations.md", "docs/deployment.md", *(f"runbooks/{name}" for name in RUNBOOKS)]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_pages_name_values_that_exist(page: str) -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     named = _values((ROOT / page).read_text()) - {"redis.conf", "tracing.md"}  # files
-    assert named
+    assert named or page.endswith("kubetriage-errors.md"), "it names none"
     for path in named:
         place: Any = values
         for name in path.split("."):
@@ -85,9 +93,32 @@ def test_pages_name_values_that_exist(page: str) -> None:
 
 @pytest.fixture
 def rule_file(tmp_path: Path) -> Path:
+    """The rules as the chart hands them to the operator."""
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump(rules(), sort_keys=False))
     return path
+
+
+def test_the_plain_file_is_what_the_chart_says() -> None:
+    helm = Path(find_tool("helm")).parent
+    done = subprocess.run(
+        [sys.executable, ROOT / "helm/rules.py", "--check"],
+        env={**os.environ, "PATH": f"{helm}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stderr}make rules"
+
+
+def test_the_plain_file_does_without_namespaces(tmp_path: Path) -> None:
+    """As where a Prometheus scrapes addresses and gives its targets no labels."""
+    bare = [
+        {**one, "series": one["series"].replace(f'namespace="{NAMESPACE}", ', "")}
+        for one in CASES["a fifth fails, then no more"][0]
+    ]
+    expected = {"expr": "count(ALERTS)", "eval_time": "60m", "exp_samples": [{"labels": "{}", "value": 4}]}
+    promtool_tests(tmp_path, PLAIN, [{"interval": "1m", "input_series": bare, "promql_expr_test": [expected]}])
 
 
 def test_promtool_takes_the_rules(rule_file: Path) -> None:
@@ -96,133 +127,65 @@ def test_promtool_takes_the_rules(rule_file: Path) -> None:
     assert f"{sum(len(group['rules']) for group in rules()['groups'])} rules found" in done.stdout
 
 
-def _series(name: str, values: str, **labels: str) -> dict[str, str]:
-    inside = ", ".join(f'{key}="{value}"' for key, value in {"namespace": NAMESPACE, **labels}.items())
-    return {"series": f"{name}{{{inside}}}", "values": values}
+def promtool_tests(directory: Path, rule_file: Path, tests: list[dict[str, Any]]) -> None:
+    """promtool runs these tests of the rules."""
+    path = directory / "tests.yaml"
+    content = {"rule_files": [str(rule_file)], "evaluation_interval": "1m", "tests": tests}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    done = run("promtool", "test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-_UP = [_series(f"kubetriage_{service}_build_info", "1x600", pod="p") for service in METRICS]
-_HTTP = "kubetriage_gateway_http_requests_total"
-_RUNS = "kubetriage_agent_runs_total"
-_ASK = {"method": "POST", "route": "/v1/ask"}
-_STAMP = "kubetriage_ingest_last_success_timestamp_seconds"
-_BUCKET = "kubetriage_agent_run_duration_seconds_bucket"
-
-
-def _http(status: str, values: str, **labels: str) -> dict[str, str]:
-    return _series(_HTTP, values, **{**_ASK, "status": status, **labels})
-
-
-# (what happens, a sample a minute; minutes after which these alerts fire and no others)
-CASES: dict[str, tuple[list[dict[str, str]], dict[int, set[str]]]] = {
-    "all is well": (
-        [
-            *_UP,
-            _http("200", "0+60x600"),
-            _http("422", "0+60x600"),
-            _series(_RUNS, "0+60x600", outcome="completed"),
-            _series(_STAMP, "0+60x600", pod="i"),
-            _series(_BUCKET, "0+60x600", le="5"),
-            _series(_BUCKET, "0+60x600", le="30"),
-            _series(_BUCKET, "0+60x600", le="+Inf"),
-            _series("kubetriage_gateway_store_failures_total", "0x600"),
-            _series("kubetriage_agent_memory_failures_total", "0x600"),
-            _series("kubetriage_agent_runs_active", "3x600", pod="a"),
-        ],
-        {10: set(), 300: set()},
-    ),
-    "nobody asks": ([*_UP, _http("200", "7x600"), _series(_RUNS, "5x600", outcome="degraded")], {300: set()}),
-    "everything is gone after ten minutes": (
-        [_series(f"kubetriage_{service}_build_info", "1x10 stale", pod="p") for service in METRICS],
-        {
-            10: set(),
-            14: set(),
-            17: {"KubetriageGatewayDown", "KubetriageAgentDown"},
-            30: {"KubetriageGatewayDown", "KubetriageAgentDown", "KubetriageIngestDown"},
-        },
-    ),
-    "one of two gateways is gone": (
-        [*_UP, _series("kubetriage_gateway_build_info", "1x5 stale", pod="q")],
-        {60: set()},
-    ),
-    "a fifth fails, then no more": (
-        [*_UP, _http("200", "0+54x600"), _http("502", "0x30 13+13x30 403x600")],
-        {
-            25: set(),
-            60: {"KubetriageHighErrorRate", "KubetriageErrorBudgetBurn"},
-            130: {"KubetriageErrorBudgetBurn"},  # the slow windows still remember
-        },
-    ),
-    "probes and scrapes fail": (
-        [*_UP, _http("200", "0+60x600"), _http("503", "0+60x600", route="/readyz")],
-        {60: set()},
-    ),
-    "a hundredth fails for hours: slow, and only a warning": (
-        [*_UP, _http("200", "0+99x600"), _http("502", "0+1x600")],
-        {30: set(), 300: {"KubetriageErrorBudgetBurn"}},
-    ),
-    "questions take a minute": (
-        [
-            *_UP,
-            _series(_BUCKET, "0+1x600", le="30"),
-            _series(_BUCKET, "0+10x600", le="60"),
-            _series(_BUCKET, "0+10x600", le="+Inf"),
-        ],
-        {5: set(), 30: {"KubetriageSlowAnswers"}},
-    ),
-    "redis goes away": (
-        [*_UP, _series("kubetriage_gateway_store_failures_total", "0x20 1+30x600", pod="p")],
-        {20: set(), 30: {"KubetriageMemoryFailing"}},
-    ),
-    "one redis call times out": (
-        [*_UP, _series("kubetriage_agent_memory_failures_total", "0x20 1x600", pod="p")],
-        {22: set(), 25: set(), 30: set()},
-    ),
-    "chroma goes away": (
-        [*_UP, _series(_RUNS, "0+5x600", outcome="completed"), _series(_RUNS, "0x20 5+5x600", outcome="degraded")],
-        {20: set(), 60: {"KubetriageDegradedAnswers"}},
-    ),
-    "an agent is full": (
-        [*_UP, _series("kubetriage_agent_runs_active", "60x600", pod="a")],
-        {3: set(), 10: {"KubetriageSaturated"}},
-    ),
-    "the ingest works no more": (
-        [*_UP, _series(_STAMP, "0+60x10 600x600", pod="i")],
-        {20: set(), 40: {"KubetriageIngestStale"}},
-    ),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_alerts_fire_when_they_should_and_only_then(case: str, rule_file: Path, tmp_path: Path) -> None:
-    happens, expected = CASES[case]
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for alert in alerts():
-        by_name.setdefault(alert["alert"], []).append(alert)
-    checks = [
-        {
+def test_alerts_fire_when_they_should_and_only_then(rule_file: Path, tmp_path: Path) -> None:
+    def check(minute: int, firing: set[str]) -> dict[str, Any]:
+        return {
             "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
             "eval_time": f"{minute}m",
             "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(firing)],
         }
-        for minute, firing in expected.items()
+
+    tests = [
+        {
+            "interval": "1m",
+            "name": case,
+            "input_series": happens,
+            "promql_expr_test": [check(minute, firing) for minute, firing in expected.items()],
+        }
+        for case, (happens, expected) in CASES.items()
     ]
-    for firing in expected.values():
-        assert firing <= set(by_name)
-    test = {
-        "rule_files": [str(rule_file)],
-        "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "name": case, "input_series": happens, "promql_expr_test": checks}],
-    }
-    path = tmp_path / "case.yaml"
-    path.write_text(yaml.safe_dump(test, sort_keys=False))
-    done = run("promtool", "test", "rules", path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool_tests(tmp_path, rule_file, tests)
+
+
+def test_alerts_are_silent_when_it_only_comes_near(rule_file: Path, tmp_path: Path) -> None:
+    tests = [
+        {
+            "interval": "1m",
+            "name": name,
+            "input_series": happens,
+            "promql_expr_test": [
+                {"expr": f'ALERTS{{alertname="{name}", alertstate="firing"}}', "eval_time": f"{minute}m"}
+                for minute in minutes
+            ],
+        }
+        for name, (happens, minutes) in QUIET.items()
+    ]
+    promtool_tests(tmp_path, rule_file, tests)
 
 
 def test_every_alert_has_a_case_that_fires() -> None:
     fired = {name for _, expected in CASES.values() for firing in expected.values() for name in firing}
     assert fired == {alert["alert"] for alert in alerts()}
+
+
+def test_every_alert_has_a_near_miss_in_its_own_metrics() -> None:
+    recorded = {
+        rule["record"]: rule["expr"] for group in rules()["groups"] for rule in group["rules"] if "record" in rule
+    }
+    assert set(QUIET) == {alert["alert"] for alert in alerts()}
+    for alert in alerts():
+        asked = re.sub(r"kubetriage:[\w:]+", lambda found: recorded[found[0]], alert["expr"])
+        metrics = {one["series"].partition("{")[0] for one in QUIET[alert["alert"]][0]}
+        assert metrics == set(re.findall(r"\bkubetriage_\w+", asked)), alert["alert"]
 
 
 def test_the_slow_leak_is_a_warning_and_the_fast_one_is_critical() -> None:
@@ -237,35 +200,17 @@ def test_the_slow_leak_is_a_warning_and_the_fast_one_is_critical() -> None:
 def test_texts_of_alerts_can_be_rendered(rule_file: Path, tmp_path: Path) -> None:
     """promtool renders the annotations of an alert that is expected in full."""
     (alert,) = (item for item in alerts() if item["alert"] == "KubetriageHighErrorRate")
-    url = alert["annotations"]["runbook_url"]
-    test = {
-        "rule_files": [str(rule_file)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [_http("200", "0+50x60"), _http("502", "0+50x60")],
-                "alert_rule_test": [
-                    {
-                        "eval_time": "30m",
-                        "alertname": "KubetriageHighErrorRate",
-                        "exp_alerts": [
-                            {
-                                "exp_labels": {**alert["labels"], "namespace": NAMESPACE},
-                                "exp_annotations": {
-                                    "summary": "Many requests to Kubetriage fail",
-                                    "description": "50% of the requests of the last 5 minutes in namespace triage "
-                                    "ended with a 5xx.",
-                                    "runbook_url": url,
-                                },
-                            }
-                        ],
-                    }
-                ],
-            }
-        ],
+    expected = {
+        "exp_labels": {**alert["labels"], "namespace": NAMESPACE},
+        "exp_annotations": {
+            "summary": "Many requests to Kubetriage fail",
+            "description": "50% of the requests of the last 5 minutes in namespace triage ended with a 5xx.",
+            "runbook_url": alert["annotations"]["runbook_url"],
+        },
     }
-    path = tmp_path / "case.yaml"
-    path.write_text(yaml.safe_dump(test))
-    done = run("promtool", "test", "rules", path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    test = {
+        "interval": "1m",
+        "input_series": [http("200", "0+50x60"), http("502", "0+50x60")],
+        "alert_rule_test": [{"eval_time": "30m", "alertname": alert["alert"], "exp_alerts": [expected]}],
+    }
+    promtool_tests(tmp_path, rule_file, [test])

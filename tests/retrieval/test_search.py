@@ -23,6 +23,8 @@ RUNBOOKS = {
     "pvc.md": "# PersistentVolumeClaim is Pending\n\nProvisioningFailed: storageclass not found.\n",
     "node.md": "# Node is NotReady\n\nKubelet stopped posting node status.\n\n## Fix\n\nRestart the kubelet.\n",
     "team.md": "---\ntitle: Payments is slow\nnamespaces: [payments]\n---\nLatency of payments rises under load.\n",
+    "vault.md": "---\ntitle: Vault is sealed\nsubject: Vault\nalerts: [VaultSealed]\n---\n"
+    "Secrets are not served while it is sealed; unseal it on each node.\n",
     "draft.md": "---\ntitle: Draft\ndraft: true\n---\nNot yet: memory memory memory.\n",
 }
 
@@ -70,6 +72,16 @@ def test_runbooks_of_other_namespaces_do_not_leak(index: RunbookIndex) -> None:
     query = "payments latency"
     assert "team.md" in [p.path for p in index.search(SearchRequest(query=query, namespace="payments")).passages]
     assert "team.md" not in [p.path for p in index.search(SearchRequest(query=query, namespace="shop")).passages]
+
+
+def test_a_runbook_with_a_subject_is_found_only_when_that_is_named(index: RunbookIndex) -> None:
+    def paths(query: str, alert: str | None = None) -> list[str]:
+        return [one.path for one in index.search(SearchRequest(query=query, alert=alert, k=50)).passages]
+
+    assert "vault.md" not in paths("secrets are not served, it is sealed on each node")
+    assert "vault.md" in paths("secrets of the vault are not served")
+    assert paths("what does VaultSealed mean")[0] == "vault.md"
+    assert paths("secrets are not served", "VaultSealed")[0] == "vault.md"
 
 
 def test_drafts_are_left_out_and_each_document_comes_once(index: RunbookIndex) -> None:
