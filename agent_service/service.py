@@ -26,6 +26,7 @@ from agent_service.memory.transcript import render_transcript
 from agent_service.metrics import Metrics
 from agent_service.models import build_model, model_name
 from agent_service.run_context import RunContext, ToolLimits
+from agent_service.run_log import RunLog
 from agent_service.runs import run_question
 from agent_service.scoped_reader import ScopedReader
 from agent_service.settings import Settings
@@ -75,6 +76,7 @@ class Service:
             request_id=request_id,
         )
         began, outcome = time.perf_counter(), "cancelled"
+        told = RunLog(self.model, context.session_id, claims.subject)
         self.metrics.runs_active.inc()
         try:
             async with self.runs, self._conversation(thread):
@@ -90,6 +92,7 @@ class Service:
                 async with contextlib.aclosing(run) as events:
                     async for event in events:
                         outcome = self._count(event) or outcome
+                        told.saw(event)
                         yield event
         except RunTimeoutError:
             outcome = "timeout"
@@ -100,8 +103,10 @@ class Service:
         finally:
             await reader.aclose()
             self.metrics.runs_active.dec()
+            seconds = time.perf_counter() - began
             self.metrics.runs.labels(outcome).inc()
-            self.metrics.run_duration.observe(time.perf_counter() - began)
+            self.metrics.run_duration.observe(seconds)
+            told.write(outcome, seconds)
 
     async def answer(self, request: InternalAsk, claims: InternalClaims, request_id: str) -> AskResponse:
         """The answer alone."""

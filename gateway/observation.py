@@ -59,7 +59,8 @@ class Observation:
             exchange.status = 499
         # The edge of the process: whatever it was, the caller gets a problem and the log the reason.
         except Exception:
-            self._log.exception("unhandled error", **{"http.request.id": exchange.request_id})
+            ids = {"http.request.id": exchange.request_id, "trace.id": exchange.span.trace.trace_id}
+            self._log.exception("unhandled error", **ids)
             if exchange.started:
                 raise  # the server cuts the connection: the answer must not look complete
             await unexpected(exchange.request_id, scope["path"])(scope, receive, exchange.send)

@@ -60,9 +60,7 @@ class RunbookIndex:
         allowed = [
             index
             for index, chunk in enumerate(self._chunks)
-            if _is_for(chunk, request.namespace)
-            and _is_allowed(chunk, allowed_namespaces)
-            and _is_meant(chunk, named)
+            if _is_for(chunk, request.namespace) and _is_allowed(chunk, allowed_namespaces) and _is_meant(chunk, named)
         ]
         scores = self._scores(request.query) if allowed else []
         best: dict[str, tuple[float, int]] = {}

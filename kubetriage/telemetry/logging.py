@@ -21,6 +21,15 @@ from kubetriage.safety.secret_names import is_secret_name
 
 REDACTED = "[redacted]"
 _ECS_VERSION = "8.11"
+_ECS_NAMES = {
+    "timestamp": "@timestamp",
+    "level": "log.level",
+    "event": "message",
+    "exception": "error.stack_trace",
+    "error_type": "error.type",
+    "code": "error.code",
+    "reason": "event.reason",
+}
 _MAXIMUM_DEPTH = 6  # nesting of a logged value; deeper is cut
 _MAXIMUM_TEXT = 8192  # characters of one value
 _names_secret = lru_cache(maxsize=1024)(is_secret_name)  # the names of fields are few, and the same on every line
@@ -59,17 +68,14 @@ def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 
 
 def _to_ecs(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    renamed: dict[str, Any] = {
-        "@timestamp": event.pop("timestamp"),
-        "log.level": event.pop("level", "info"),
-        "message": event.pop("event", ""),
-        "ecs.version": _ECS_VERSION,
-    }
-    exception = event.pop("exception", None)
-    if exception:
-        renamed["error.stack_trace"] = exception
-    renamed.update(event)
-    return renamed
+    """ECS' own names; what it has none for is below ``kubetriage``, where no other product's fields are."""
+    first = {"timestamp": event.pop("timestamp"), "level": event.pop("level", "info"), "event": event.pop("event", "")}
+    named = {_ecs_name(name): value for name, value in {**first, **event}.items()}
+    return {**named, "ecs.version": _ECS_VERSION}
+
+
+def _ecs_name(name: str) -> str:
+    return name if "." in name else _ECS_NAMES.get(name, f"kubetriage.{name}")
 
 
 def _render(event: Any, **_options: Any) -> str:

@@ -64,7 +64,7 @@ def test_every_alert_says_what_it_is_and_where_to_read_on() -> None:
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:
-    for page in ("operations.md", "deployment.md"):
+    for page in ("operations.md", "deployment.md", "logging.md"):
         text = (ROOT / "docs" / page).read_text()
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (ROOT / "docs" / target).exists(), f"{page}: {target}"
