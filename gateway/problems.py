@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gateway.store import StoreUnavailableError
 from kubetriage.contracts.problems import PROBLEM_JSON, Problem, problem_type
@@ -134,13 +135,17 @@ _DETAILS = {
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     status = error.status_code
+    headers = {"Allow": ", ".join(_methods_of(request))} if status == 405 else error.headers
     wrapped = ApiError(
-        status,
-        _CODES.get(status, "http_error"),
-        _DETAILS.get(status, title_of(status)),
-        headers=error.headers,
+        status, _CODES.get(status, "http_error"), _DETAILS.get(status, title_of(status)), headers=headers
     )
     return await _api_error(request, wrapped)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What the path takes (RFC 9110, section 15.5.6). Starlette names only the methods of its first route."""
+    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
+    return sorted({method for route in routes for method in route.methods})
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

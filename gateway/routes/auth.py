@@ -74,7 +74,7 @@ async def log_in(
 )
 async def refresh_tokens(
     request: Request,
-    refresh_token: Annotated[str, Form(max_length=200)],
+    refresh_token: Annotated[str, Form(min_length=1, max_length=200)],
     grant_type: Annotated[Literal["refresh_token"], Form()] = "refresh_token",
 ) -> TokenPair:
     del grant_type

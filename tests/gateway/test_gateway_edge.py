@@ -21,6 +21,9 @@ async def test_errors_nobody_wrote_are_problems_too(gateway, http):
     wrong = await send(http, "PUT", f"{gateway.url}/v1/me")
     assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
     assert wrong.headers["Allow"] == "GET"
+    # RFC 9110, section 15.5.6: all of them.
+    assert (await send(http, "PUT", f"{gateway.url}/v1/sessions")).headers["Allow"] == "GET, POST"
+    assert (await send(http, "OPTIONS", f"{gateway.url}/v1/sessions/s_12345678")).headers["Allow"] == "DELETE, GET"
 
 
 async def test_an_invalid_body_is_described_and_never_echoed(gateway, http):
